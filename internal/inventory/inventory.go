@@ -1,0 +1,75 @@
+// Package inventory turns a Target into Facts. It holds the collector
+// interfaces and the engine; children of this package are the collectors and
+// inventory/all lists them.
+//
+// The engine walks every layer once. For each file it asks every collector
+// Wants (cheap); a wanted file is read once whatever the number of collectors,
+// bounded, handed to workers, and its raw facts are kept by path and layer,
+// shadowed files included. Raw facts of a layer are a pure function of the
+// layer's bytes and the collectors' versions, so they can be cached. Then the
+// layers are merged bottom-up by the whiteout rules of the OCI image
+// specification and every Joiner sees the merged result once.
+package inventory
+
+import (
+	"context"
+	"io/fs"
+
+	"github.com/seawall-security/seawall/internal/seawall"
+)
+
+// Collector reads one kind of file. Implementations are stateless and safe for
+// concurrent use.
+type Collector interface {
+	// Name is the format, as in "os/dpkg", "language/npm-lock", "binary/go".
+	Name() string
+	// Version changes whenever the same bytes would give other facts; it keys the layer cache.
+	Version() int
+	// Wants is asked for every regular file and symbolic link of every layer: cheap and
+	// allocation-free. path is Entry.Path.
+	Wants(path string, info fs.FileInfo) bool
+	// Collect reads an opened file. Facts returned beside an error are kept and the
+	// collector's status becomes partial (a damaged file never fails a scan).
+	// Locations need no layer: the engine sets Layer, and Path where it is empty.
+	Collect(ctx context.Context, f seawall.File) ([]seawall.Fact, error)
+}
+
+// Joiner is an optional second interface of a Collector: facts that need several
+// files (dpkg's status and info/*.list, os-release and packages), after the merge.
+type Joiner interface {
+	Collector
+	// Join may add, change and remove facts. Joiners run in the order of inventory/all's list.
+	Join(ctx context.Context, m *Merged) error
+}
+
+// Streamer is an optional second interface of a Collector for files too large to
+// hold in memory: the content arrives in order, in chunks, once.
+type Streamer interface {
+	Collector
+	// Stream starts one file; nil means this file need not be streamed.
+	Stream(path string, info fs.FileInfo) Stream
+}
+
+// Stream takes a file's content in order.
+type Stream interface {
+	// Write never fails for content; an error ends the stream and makes the collector partial.
+	Write(chunk []byte) (int, error)
+	// Facts is called once after the last chunk.
+	Facts() ([]seawall.Fact, error)
+}
+
+// Merged is what the layers come to once merged. Joiners edit it in place.
+type Merged struct {
+	// Asset is the target's; joiners may set OS.
+	Asset *seawall.Asset
+	// Packages of the visible files, in path order.
+	Packages []seawall.Package
+	// Files are the visible file facts; a file owned by an OS package names it in Owner.
+	Files []seawall.FileFact
+	// Configs are the visible configurations.
+	Configs []seawall.ConfigFact
+	// Hidden are packages found in layers below that a later layer removed or replaced.
+	Hidden []seawall.Package
+	// Warn records something the joiner could not do; its status becomes partial.
+	Warn func(reason string)
+}

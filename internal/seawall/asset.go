@@ -1,0 +1,87 @@
+package seawall
+
+// AssetKind says what kind of thing was looked at.
+type AssetKind string
+
+// The kinds of asset.
+const (
+	AssetImage     AssetKind = "image"
+	AssetRootFS    AssetKind = "rootfs"
+	AssetFS        AssetKind = "fs"
+	AssetHost      AssetKind = "host"
+	AssetSBOM      AssetKind = "sbom"
+	AssetRegistry  AssetKind = "registry"
+	AssetManifests AssetKind = "manifests"
+	AssetCluster   AssetKind = "cluster"
+	AssetContainer AssetKind = "container"
+	AssetWorkload  AssetKind = "workload"
+	AssetNode      AssetKind = "node"
+)
+
+// Asset is one thing that was looked at.
+type Asset struct {
+	// ID is stable across runs: the digest for images, else kind and name.
+	ID   string    `json:"id"`
+	Kind AssetKind `json:"kind"`
+	// Name is what the user called it: a reference, a path.
+	Name string `json:"name"`
+	// Digest is the manifest digest of an image, "" for everything else.
+	Digest string `json:"digest,omitempty"`
+	OS     *OS    `json:"os,omitempty"`
+	// Image describes an image asset; nil for everything else.
+	Image *ImageInfo `json:"image,omitempty"`
+}
+
+// OS is a distribution as its os-release(5) names it.
+type OS struct {
+	// ID is the os-release ID: debian, ubuntu, alpine, wolfi, rhel, almalinux, amzn, …
+	ID string `json:"id"`
+	// Version is VERSION_ID ("12", "3.18.4", "9.3"); "" on rolling distributions.
+	Version string `json:"version,omitempty"`
+	// Codename is VERSION_CODENAME where there is one.
+	Codename string `json:"codename,omitempty"`
+	// Name is PRETTY_NAME.
+	Name string `json:"name,omitempty"`
+	// EndOfLife is the day security support ends, as YYYY-MM-DD; "" when unknown.
+	EndOfLife string `json:"endOfLife,omitempty"`
+}
+
+// ImageInfo is what an image's configuration says that findings, policies and reports use.
+type ImageInfo struct {
+	// ConfigDigest is the image ID in Docker's sense.
+	ConfigDigest string            `json:"configDigest,omitempty"`
+	Platform     string            `json:"platform,omitempty"` // os/arch[/variant]
+	Created      string            `json:"created,omitempty"`  // RFC 3339
+	User         string            `json:"user,omitempty"`
+	Entrypoint   []string          `json:"entrypoint,omitempty"`
+	Cmd          []string          `json:"cmd,omitempty"`
+	Env          []string          `json:"-"` // may hold secrets: never in a report
+	Labels       map[string]string `json:"labels,omitempty"`
+	ExposedPorts []string          `json:"exposedPorts,omitempty"`
+	History      []HistoryStep     `json:"-"` // may hold secrets
+	RepoTags     []string          `json:"repoTags,omitempty"`
+	RepoDigests  []string          `json:"repoDigests,omitempty"`
+	Layers       []LayerInfo       `json:"layers,omitempty"`
+}
+
+// HistoryStep is one build step of an image.
+type HistoryStep struct {
+	Created    string
+	CreatedBy  string
+	Comment    string
+	EmptyLayer bool
+}
+
+// LayerInfo identifies a layer and the build step that made it.
+type LayerInfo struct {
+	// Index counts from the lowest layer, 0.
+	Index int `json:"index"`
+	// Digest is of the layer as stored (compressed); DiffID of the uncompressed tar.
+	Digest    string `json:"digest"`
+	DiffID    string `json:"diffID,omitempty"`
+	CreatedBy string `json:"createdBy,omitempty"`
+	// Base is true when the layer is known to come from the base image.
+	Base bool `json:"base,omitempty"`
+	// Size is the stored size in bytes; 0 when unknown.
+	Size int64 `json:"size,omitempty"`
+}

@@ -1,0 +1,37 @@
+package seawall
+
+import "errors"
+
+// Sentinels that decide an exit code or a collector status. Wrap them with a place.
+var (
+	// ErrBudget: more memory was asked for than the run allows; the collector becomes partial.
+	ErrBudget = errors.New("over the memory budget")
+	// ErrCorrupt: the input is damaged or lies about itself; exit 3.
+	ErrCorrupt = errors.New("corrupt input")
+	// ErrBound: the input exceeds a safety bound; exit 3.
+	ErrBound = errors.New("over a safety bound")
+	// ErrUnreadable: the target is not there or access was refused; exit 3.
+	ErrUnreadable = errors.New("cannot be read")
+	// ErrUsage: the request itself is wrong; exit 2.
+	ErrUsage = errors.New("usage")
+)
+
+// Hinted is an error with a next step for the user.
+type Hinted struct {
+	Err  error
+	Hint string
+}
+
+// Error implements error; the hint is shown by the command line on its own line.
+func (h *Hinted) Error() string { return h.Err.Error() }
+
+// Unwrap lets errors.Is and errors.As see the cause.
+func (h *Hinted) Unwrap() error { return h.Err }
+
+// WithHint adds a next step to an error; nil stays nil.
+func WithHint(err error, hint string) error {
+	if err == nil {
+		return nil
+	}
+	return &Hinted{Err: err, Hint: hint}
+}

@@ -1,0 +1,88 @@
+package seawall
+
+// Fact is one thing known about an asset. Exactly one of the pointers is set.
+type Fact struct {
+	Package   *Package    `json:"package,omitempty"`
+	File      *FileFact   `json:"file,omitempty"`
+	Config    *ConfigFact `json:"config,omitempty"`
+	Object    *Object     `json:"object,omitempty"`
+	Signature *Signature  `json:"signature,omitempty"`
+}
+
+// Package is an installed, bundled or declared software package.
+type Package struct {
+	// Asset is the ID of the asset it was found in; set by the engine.
+	Asset   string `json:"asset,omitempty"`
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	// Ecosystem is the OSV ecosystem with the release where there is one:
+	// "Debian:12", "Alpine:v3.18", "AlmaLinux:9", "npm", "PyPI", "Go". Collectors
+	// of operating-system packages leave it as "" and the ospkg joiner fills it from os-release.
+	Ecosystem string `json:"ecosystem"`
+	// PURL is the package URL (https://github.com/package-url/purl-spec).
+	PURL string `json:"purl,omitempty"`
+	// Source is the source package where it differs in name from Name (Debian
+	// source, Alpine origin, source RPM name); SourceVersion likewise.
+	Source        string `json:"source,omitempty"`
+	SourceVersion string `json:"sourceVersion,omitempty"`
+	Arch          string `json:"arch,omitempty"`
+	// Module is the RPM modularity label "name:stream".
+	Module string `json:"module,omitempty"`
+	// Vendor is who built it, where the package says so (RPM vendor).
+	Vendor   string   `json:"vendor,omitempty"`
+	Licenses []string `json:"licenses,omitempty"`
+	// Dev: only a development or test dependency of a lock file says it.
+	Dev bool `json:"dev,omitempty"`
+	// Declared: wanted by a lock file or manifest, not seen installed.
+	Declared bool `json:"declared,omitempty"`
+	// Owner is the operating-system package that installed this language package or
+	// binary ("python3-requests"); such a package is judged by its owner's advisories.
+	Owner string `json:"owner,omitempty"`
+	// Kind is the collector family: "os", "language", "binary", "sbom".
+	Kind string `json:"kind,omitempty"`
+	// Locations are all places it was found, first the one to show.
+	Locations []Location `json:"locations,omitempty"`
+}
+
+// Location is a place: a file in a layer, or a field of an object.
+type Location struct {
+	Path string `json:"path,omitempty"`
+	// Inner is the path inside an archive: "BOOT-INF/lib/x.jar".
+	Inner string `json:"inner,omitempty"`
+	Line  int    `json:"line,omitempty"`
+	// Layer is the digest of the layer that brought it.
+	Layer    string `json:"layer,omitempty"`
+	Resource string `json:"resource,omitempty"`
+	Field    string `json:"field,omitempty"`
+}
+
+// FileFact is a file worth remembering.
+type FileFact struct {
+	Path string `json:"path"`
+	// Owner is the operating-system package whose list names the file.
+	Owner string `json:"owner,omitempty"`
+	Mode  uint32 `json:"mode,omitempty"`
+	Size  int64  `json:"size,omitempty"`
+}
+
+// ConfigFact is a parsed configuration. Kind names its shape ("os-release"), Data its values.
+type ConfigFact struct {
+	Kind string            `json:"kind"`
+	Path string            `json:"path,omitempty"`
+	Data map[string]string `json:"data,omitempty"`
+}
+
+// Object is a Kubernetes or other API object.
+type Object struct {
+	Resource string `json:"resource"`
+	Path     string `json:"path,omitempty"`
+	Line     int    `json:"line,omitempty"`
+	JSON     []byte `json:"json,omitempty"`
+}
+
+// Signature is a signature or attestation found beside an artifact.
+type Signature struct {
+	Digest string `json:"digest"`
+	Kind   string `json:"kind"`
+	Signer string `json:"signer,omitempty"`
+}
