@@ -1,0 +1,49 @@
+# Two commands matter: `make run` and `make test`. Each installs what it is missing.
+SHELL      := /bin/bash
+GO         ?= go
+VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+GOFLAGS    := -trimpath
+LDFLAGS    := -s -w -X main.version=$(VERSION)
+export CGO_ENABLED := 0
+SHARED     ?= ../shared
+
+.PHONY: run build test lint unit race fuzz bench soak image starter-db clean
+
+run: build ## scan this machine; print the table, write seawall-report.html
+	@bin/seawall scan host --format table --format html=seawall-report.html
+	@echo "Full report: $(CURDIR)/seawall-report.html"
+
+build: ## the static binary, bin/seawall
+	@mkdir -p bin
+	@$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/seawall ./cmd/seawall
+
+test: ## install what is missing, lint, test everything, real parts included
+	@.ci/install
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory race
+
+lint: ## golangci-lint (see .golangci.yml for the reason of each linter) and go vet
+	@.ci/lint
+
+unit: ## every test
+	$(GO) test ./...
+
+race: ## the concurrent packages under the race detector (the only use of cgo)
+	CGO_ENABLED=1 $(GO) test -race -short ./internal/inventory ./internal/scan/... ./internal/source/registry
+
+fuzz: ## every fuzz target for FUZZTIME each (30s)
+	@.ci/fuzz $(or $(FUZZTIME),30s)
+
+bench: build ## side by side with the physical limit and whatever peers are on PATH
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
+	$(GO) run ./bench
+
+image: ## reproducible multi-architecture container image with its SBOM: dist/seawall.oci
+	$(GO) run ./deploy/image --version '$(VERSION)' --out dist/seawall.oci
+
+starter-db: ## rebuild the embedded advisory database from $(SHARED)/advisories
+	$(GO) run ./internal/advisory/starter/generate $(SHARED)/advisories
+
+clean:
+	rm -rf bin dist seawall-report.html
