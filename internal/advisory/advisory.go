@@ -118,6 +118,9 @@ type Record struct {
 	Source *seawall.DatabaseSource
 	// Alias says two identifiers name one vulnerability (from feeds that only carry that).
 	Alias [2]string
+	// Skipped names a part of an entry that was read but not kept, in one stable
+	// phrase ("git range", "product other than RHEL"): the build counts them.
+	Skipped string
 }
 
 // Importer reads one native format.
