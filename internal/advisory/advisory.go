@@ -32,6 +32,8 @@ const (
 type Advisory struct {
 	ID   string
 	Kind Kind
+	// Notice says what a KindNotice is about: RustSec's "unmaintained", "unsound" or "notice"; "update" for a bug fix erratum.
+	Notice string
 	// Source is the database it came from: "go", "pypi", "almalinux", "debian", "ghsa", …
 	Source string
 	// Aliases name the same vulnerability; Related name others (an erratum's CVEs
