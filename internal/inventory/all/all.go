@@ -1,10 +1,17 @@
 // Package all lists every collector, so that only one place knows them.
 package all
 
-import "github.com/seawall-security/seawall/internal/inventory"
+import (
+	"slices"
+
+	"github.com/seawall-security/seawall/internal/inventory"
+	"github.com/seawall-security/seawall/internal/inventory/ospkg"
+)
 
 // Collectors returns every collector in the order their joiners run:
 // operating-system packages first, because they own files others find.
 func Collectors() []inventory.Collector {
-	return []inventory.Collector{}
+	return slices.Concat(
+		ospkg.Collectors(),
+	)
 }

@@ -1,0 +1,331 @@
+package ospkg
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seawall-security/seawall/internal/inventory"
+	"github.com/seawall-security/seawall/internal/seawall"
+)
+
+// file is a file as the engine hands it to a collector.
+func file(name string, content []byte) seawall.File {
+	return seawall.File{Path: name, Info: info{name, int64(len(content))}, Content: memory{bytes.NewReader(content)}}
+}
+
+type memory struct{ *bytes.Reader }
+
+func (m memory) Size() int64 { return m.Reader.Size() }
+
+type info struct {
+	name string
+	size int64
+}
+
+func (i info) Name() string       { return i.name }
+func (i info) Size() int64        { return i.size }
+func (i info) Mode() fs.FileMode  { return 0o644 }
+func (i info) ModTime() time.Time { return time.Time{} }
+func (i info) IsDir() bool        { return false }
+func (i info) Sys() any           { return nil }
+
+// collect runs the one collector that wants the file.
+func collect(t *testing.T, name, content string) ([]seawall.Fact, error) {
+	t.Helper()
+	f := file(name, []byte(content))
+	var by inventory.Collector
+	for _, c := range Collectors() {
+		if c.Wants(name, f.Info) {
+			if by != nil {
+				t.Fatalf("%s is wanted by %s and %s", name, by.Name(), c.Name())
+			}
+			by = c
+		}
+	}
+	if by == nil {
+		t.Fatalf("%s is wanted by no collector", name)
+	}
+	return by.Collect(context.Background(), f)
+}
+
+// packages are the packages among facts.
+func packages(facts []seawall.Fact) []seawall.Package {
+	var out []seawall.Package
+	for _, f := range facts {
+		if f.Package != nil {
+			out = append(out, *f.Package)
+		}
+	}
+	return out
+}
+
+// owned are the owned paths among facts, as "owner path".
+func owned(facts []seawall.Fact) []string {
+	var out []string
+	for _, f := range facts {
+		if f.File != nil {
+			out = append(out, f.File.Owner+" "+f.File.Path)
+		}
+	}
+	return out
+}
+
+func TestDpkgStatus(t *testing.T) {
+	const status = `Package: libc6
+Status: install ok installed
+Architecture: amd64
+Multi-Arch: same
+Source: glibc
+Version: 2.36-9+deb12u10
+Description: GNU C Library
+ Package: not a field
+
+Package: gone
+Status: deinstall ok config-files
+Version: 1.0
+
+Package: perl-base
+Essential: yes
+Status: hold ok installed
+Architecture: amd64
+Source: perl (5.36.0-7)
+Version: 5.36.0-7+b1
+
+Package: broken
+Status: install reinstreq half-installed
+Version: 2.0
+
+Package: half
+Status: install ok half-configured
+Architecture: all
+Origin: Example
+Version: 1:3.0~rc1-2
+`
+	facts, err := collect(t, "var/lib/dpkg/status", status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []seawall.Package{
+		{Kind: "os", PURL: "pkg:deb/", Name: "libc6", Version: "2.36-9+deb12u10", Arch: "amd64", Source: "glibc"},
+		{Kind: "os", PURL: "pkg:deb/", Name: "perl-base", Version: "5.36.0-7+b1", Arch: "amd64", Source: "perl", SourceVersion: "5.36.0-7"},
+		{Kind: "os", PURL: "pkg:deb/", Name: "half", Version: "1:3.0~rc1-2", Arch: "all", Vendor: "Example"},
+	}
+	if diff := cmp.Diff(want, packages(facts)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDpkgDamage(t *testing.T) {
+	const status = "Package: a\nStatus: install ok installed\nVersion: 1\n\n" +
+		"garbage\n\nPackage: b\nStatus: install ok installed\n\n" +
+		"Package: c\nStatus: install ok installed\nVersion: 3"
+	facts, err := collect(t, "var/lib/dpkg/status", status)
+	if got := packages(facts); len(got) != 2 || got[0].Name != "a" || got[1].Name != "c" {
+		t.Errorf("packages = %v, want a and c", got)
+	}
+	const want = "line 5 is no field: corrupt input (and 2 more)"
+	if err == nil || err.Error() != want {
+		t.Errorf("err = %v, want %s", err, want)
+	}
+	if _, err = collect(t, "var/lib/dpkg/status", "Package: "+strings.Repeat("x", 2*maxLine)); err == nil {
+		t.Error("a line over the bound is no error")
+	}
+}
+
+func TestDpkgOwnedFiles(t *testing.T) {
+	facts, err := collect(t, "var/lib/dpkg/info/python3-requests:amd64.list", `/.
+/usr
+/usr/bin
+/usr/bin/req
+/usr/lib
+/usr/lib/python3
+/usr/lib/python3/dist-packages
+/usr/lib/python3/dist-packages/requests-2.28.1.egg-info
+/usr/lib/python3/dist-packages/requests-2.28.1.egg-info/PKG-INFO
+/usr/lib/python3/dist-packages/requests/api.py
+/usr/share/doc/python3-requests/changelog
+/usr/lib/x86_64-linux-gnu/libcrypto.so.3
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"python3-requests usr/bin/req",
+		"python3-requests usr/lib/python3/dist-packages/requests-2.28.1.egg-info/PKG-INFO",
+		"python3-requests usr/lib/x86_64-linux-gnu/libcrypto.so.3",
+	}
+	if diff := cmp.Diff(want, owned(facts)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDistroless(t *testing.T) {
+	facts, err := collect(t, "var/lib/dpkg/status.d/libssl3", "Package: libssl3\nSource: openssl\nVersion: 3.0.15-1~deb12u1\nArchitecture: amd64\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []seawall.Package{{Kind: "os", PURL: "pkg:deb/", Name: "libssl3", Version: "3.0.15-1~deb12u1", Arch: "amd64", Source: "openssl"}}
+	if diff := cmp.Diff(want, packages(facts)); diff != "" {
+		t.Error(diff)
+	}
+	facts, err = collect(t, "var/lib/dpkg/status.d/libssl3.md5sums",
+		"0123456789abcdef0123456789abcdef  usr/lib/x86_64-linux-gnu/libssl.so.3\n0123456789abcdef0123456789abcdef  usr/share/doc/libssl3/copyright\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"libssl3 usr/lib/x86_64-linux-gnu/libssl.so.3"}, owned(facts)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestApk(t *testing.T) {
+	const installed = `C:Q1abcdefghijklmnopqrstuvwxyz0=
+P:busybox-binsh
+V:1.36.1-r15
+A:x86_64
+T:busybox ash /bin/sh
+L:GPL-2.0-only
+o:busybox
+F:bin
+R:sh
+a:0:0:777
+F:usr/share/doc
+R:readme
+
+P:musl
+V:1.2.4-r2
+A:x86_64
+L:MIT
+o:musl
+F:lib
+R:ld-musl-x86_64.so.1
+a:0:0:755
+`
+	facts, err := collect(t, "lib/apk/db/installed", installed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []seawall.Package{
+		{Kind: "os", PURL: "pkg:apk/", Name: "busybox-binsh", Version: "1.36.1-r15", Arch: "x86_64", Source: "busybox", Licenses: []string{"GPL-2.0-only"}},
+		{Kind: "os", PURL: "pkg:apk/", Name: "musl", Version: "1.2.4-r2", Arch: "x86_64", Licenses: []string{"MIT"}},
+	}
+	if diff := cmp.Diff(want, packages(facts)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"busybox-binsh bin/sh", "musl lib/ld-musl-x86_64.so.1"}, owned(facts)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDistribution(t *testing.T) {
+	tests := []struct {
+		name  string
+		files map[string]string
+		want  *seawall.OS
+	}{
+		{"none", nil, nil},
+		{"debian", map[string]string{
+			"etc/os-release":     "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n# comment\nID=debian\nVERSION_ID=\"12\"\nVERSION_CODENAME=bookworm\n",
+			"etc/debian_version": "12.5\n",
+		}, &seawall.OS{ID: "debian", Version: "12", Codename: "bookworm", Name: "Debian GNU/Linux 12 (bookworm)"}},
+		{"distroless", map[string]string{
+			"usr/lib/os-release": "PRETTY_NAME=\"Distroless\"\nNAME=\"Debian GNU/Linux\"\nID=\"debian\"\nVERSION_ID=\"12\"\n",
+		}, &seawall.OS{ID: "debian", Version: "12", Name: "Debian GNU/Linux 12 (distroless)"}},
+		{"quotes", map[string]string{"etc/os-release": "ID='wolfi'\nPRETTY_NAME=\"a \\\"b\\\" \\$c\"\n"},
+			&seawall.OS{ID: "wolfi", Name: `a "b" $c`}},
+		{"coreos", map[string]string{"etc/os-release": "ID=\"rhcos\"\nVERSION_ID=\"4.14\"\nRHEL_VERSION=9.2\nNAME=CoreOS\nVERSION=414\n"},
+			&seawall.OS{ID: "rhel", Version: "9.2", Name: "CoreOS 414"}},
+		{"centos 6", map[string]string{"etc/redhat-release": "CentOS release 6.10 (Final)\n", "etc/centos-release": "CentOS release 6.10 (Final)\n"},
+			&seawall.OS{ID: "centos", Version: "6.10", Name: "CentOS release 6.10 (Final)"}},
+		{"oracle 6", map[string]string{
+			"etc/redhat-release": "Red Hat Enterprise Linux Server release 6.10 (Santiago)\n",
+			"etc/oracle-release": "Oracle Linux Server release 6.10\n",
+		}, &seawall.OS{ID: "ol", Version: "6.10", Name: "Oracle Linux Server release 6.10"}},
+		{"ubuntu by lsb", map[string]string{"etc/lsb-release": "DISTRIB_ID=Ubuntu\nDISTRIB_RELEASE=12.04\nDISTRIB_CODENAME=precise\nDISTRIB_DESCRIPTION=\"Ubuntu 12.04.5 LTS\"\n"},
+			&seawall.OS{ID: "ubuntu", Version: "12.04", Codename: "precise", Name: "Ubuntu 12.04.5 LTS"}},
+		{"old debian", map[string]string{"etc/debian_version": "6.0.10\n"}, &seawall.OS{ID: "debian", Version: "6.0.10", Name: "Debian GNU/Linux 6.0.10"}},
+		{"debian testing", map[string]string{"etc/debian_version": "forky/sid\n"}, &seawall.OS{ID: "debian", Name: "Debian GNU/Linux forky/sid"}},
+		{"alpine", map[string]string{"etc/alpine-release": "3.4.6\n"}, &seawall.OS{ID: "alpine", Version: "3.4.6", Name: "Alpine Linux 3.4.6"}},
+		{"release without ID", map[string]string{"etc/os-release": "NAME=x\n", "etc/alpine-release": "3.4.6\n"}, &seawall.OS{ID: "alpine", Version: "3.4.6", Name: "Alpine Linux 3.4.6"}},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			var configs []seawall.ConfigFact
+			for name, content := range tc.files {
+				facts, err := collect(t, name, content)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, f := range facts {
+					configs = append(configs, *f.Config)
+				}
+			}
+			if diff := cmp.Diff(tc.want, distribution(configs)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestJoin(t *testing.T) {
+	link := func(from, to string) seawall.ConfigFact {
+		return seawall.ConfigFact{Kind: linkConfig, Path: from, Data: map[string]string{"target": linkTarget(from, to)}}
+	}
+	at := func(paths ...string) (out []seawall.Location) {
+		for _, p := range paths {
+			out = append(out, seawall.Location{Path: p})
+		}
+		return out
+	}
+	m := &inventory.Merged{
+		Asset: &seawall.Asset{},
+		Packages: []seawall.Package{
+			{Kind: "os", PURL: "pkg:deb/", Name: "libstdc++6", Version: "1:12.2.0-14", Arch: "amd64", Source: "gcc-12", SourceVersion: "12.2.0-14"},
+			{Kind: "os", PURL: "pkg:rpm/", Name: "stray", Version: "1-1"},
+			{Kind: "language", Name: "requests", Version: "2.28.1", Ecosystem: "PyPI", Locations: at("usr/lib/python3/x/METADATA")},
+			{Kind: "binary", Name: "bash", Ecosystem: "generic", Locations: at("usr/bin/bash")},
+			{Kind: "binary", Name: "init", Ecosystem: "generic", Locations: at("usr/bin/init")},
+			{Kind: "language", Name: "copied", Ecosystem: "npm", Locations: at("usr/lib/python3/x/METADATA", "app/METADATA")},
+			{Kind: "language", Name: "own", Ecosystem: "npm", Locations: at("app/package.json")},
+		},
+		Files: []seawall.FileFact{
+			{Path: "lib/python3/x/METADATA", Owner: "python3-requests"},
+			{Path: "bin/bash", Owner: "bash"},
+			{Path: "sbin/init", Owner: "systemd"},
+		},
+		Configs: []seawall.ConfigFact{
+			{Kind: releaseConfig, Path: "etc/os-release", Data: map[string]string{"ID": "debian", "VERSION_ID": "12"}},
+			link("usr/sbin", "bin"), link("sbin", "usr/sbin"), link("lib", "/usr/lib"), link("bin", "usr/bin"),
+		},
+		Hidden: []seawall.Package{{Kind: "os", PURL: "pkg:deb/", Name: "old", Version: "1"}},
+	}
+	if err := (Release{}).Join(context.Background(), m); err != nil {
+		t.Fatal(err)
+	}
+	var owners []string
+	for _, p := range m.Packages[2:] {
+		owners = append(owners, p.Owner)
+	}
+	if diff := cmp.Diff([]string{"python3-requests", "bash", "systemd", "", ""}, owners); diff != "" {
+		t.Error(diff)
+	}
+	type named struct{ Ecosystem, PURL string }
+	var names []named
+	for _, p := range append(m.Packages[:2:2], m.Hidden...) {
+		names = append(names, named{p.Ecosystem, p.PURL})
+	}
+	want := []named{
+		{"Debian:12", "pkg:deb/debian/libstdc%2B%2B6@1:12.2.0-14?arch=amd64&distro=debian-12&upstream=gcc-12%4012.2.0-14"},
+		{"Linux", "pkg:rpm/stray@1-1"},
+		{"Debian:12", "pkg:deb/debian/old@1?distro=debian-12"},
+	}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Error(diff)
+	}
+}
