@@ -35,3 +35,23 @@ type Detector interface {
 	Name() string
 	Detect(ctx context.Context, f Facts) (Result, error)
 }
+
+// Rule explains one identifier a detector reports, in our own words.
+type Rule struct {
+	// ID is the finding's rule: "SW-OS-001".
+	ID       string           `json:"id"`
+	Title    string           `json:"title"`
+	Severity seawall.Severity `json:"severity"`
+	// Rationale says why it matters; Remediation what to do.
+	Rationale   string   `json:"rationale"`
+	Remediation string   `json:"remediation"`
+	References  []string `json:"references,omitempty"`
+	Frameworks  []string `json:"frameworks,omitempty"`
+}
+
+// Explainer is an optional second interface of a Detector with rules of its own
+// (vulnerabilities are explained by the advisory database).
+type Explainer interface {
+	Detector
+	Rules() []Rule
+}
