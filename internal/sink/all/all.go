@@ -1,0 +1,51 @@
+// Package all lists every report format, so that only one place knows them.
+package all
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/sink"
+	"github.com/seawall-security/seawall/internal/sink/json"
+	"github.com/seawall-security/seawall/internal/sink/text"
+)
+
+// Format is one way to write a report.
+type Format struct {
+	Name string
+	// Summary describes it in one line for help texts.
+	Summary string
+	open    func(io.Writer, sink.Options) (sink.Handler, error)
+}
+
+// Formats returns every format in the order help shows them.
+func Formats() []Format {
+	return []Format{
+		{"table", "readable text, worst first (default)", func(w io.Writer, o sink.Options) (sink.Handler, error) { return text.New(w, o), nil }},
+		{"json", "the whole report as one document, schema seawall/v1", filtered(json.New)},
+		{"jsonl", "the same as a stream of JSON lines", filtered(json.NewLines)},
+	}
+}
+
+// filtered opens a format that knows no display options.
+func filtered(newHandler func(io.Writer) sink.Handler) func(io.Writer, sink.Options) (sink.Handler, error) {
+	return func(w io.Writer, o sink.Options) (sink.Handler, error) {
+		return sink.Filtered(newHandler(w), o), nil
+	}
+}
+
+// Open returns the handler of a format as the user names it: "sarif", or
+// "template=FILE". The caller closes w after the handler. An unknown name or an
+// unusable template wraps seawall.ErrUsage.
+func Open(format string, w io.Writer, o sink.Options) (sink.Handler, error) {
+	var names []string
+	for _, f := range Formats() {
+		if f.Name == format {
+			return f.open(w, o)
+		}
+		names = append(names, f.Name)
+	}
+	return nil, seawall.WithHint(fmt.Errorf("unknown format %q: %w", format, seawall.ErrUsage), "formats: "+strings.Join(names, ", "))
+}

@@ -1,0 +1,205 @@
+package text
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/sink"
+	"github.com/seawall-security/seawall/internal/sink/triage"
+)
+
+// foldAfter is how many groups of the two least severities are shown one by one.
+const foldAfter = 20
+
+func (t *table) groups(groups []triage.Group) {
+	for i := range groups {
+		if i >= foldAfter && minor(&groups[i]) {
+			t.folded(groups[i:])
+			return
+		}
+		t.group(&groups[i])
+	}
+}
+
+func minor(g *triage.Group) bool {
+	return g.Counts.Critical+g.Counts.High+g.Counts.Medium+g.Counts.Unknown == 0
+}
+
+// folded names the packages that have only minor findings, without their ids.
+func (t *table) folded(groups []triage.Group) {
+	var names []word
+	n := 0
+	for i := range groups {
+		names = append(names, word{sink.Plain(groups[i].Name), plain})
+		n += len(groups[i].Findings)
+	}
+	t.wrap([]word{{fmt.Sprintf("+%s with only low or negligible findings (%d):", triage.Count(len(groups), "package"), n), dim}}, 0, nil)
+	t.wrap(nil, 2, names)
+	t.prose(2, "all of them: --format json, or --severity low,negligible", dim)
+	t.blank()
+}
+
+// group writes one package: what to upgrade to, the vulnerabilities by severity, where it came from.
+func (t *table) group(g *triage.Group) {
+	head := []word{{sink.Plain(g.Name), bold}, {sink.Plain(g.Version), plain}}
+	switch {
+	case g.Upgrade != "":
+		head = append(head, word{"->", plain}, word{sink.Plain(g.Upgrade), green})
+		if g.Fixed < len(g.Findings) {
+			head = append(head, split(fmt.Sprintf("mends %d of %d", g.Fixed, len(g.Findings)), dim)...)
+		}
+	case g.Fixed > 0:
+		head = append(head, split("fixed versions differ by finding, see --format json", dim)...)
+	default:
+		head = append(head, split(noFix(g), yellow)...)
+	}
+	t.wrap(nil, 0, head)
+	for _, sev := range seawall.Severities() {
+		if n := g.Counts.Of(sev); n > 0 {
+			t.severityRow(g, sev, n)
+		}
+	}
+	t.origin(g)
+	t.blank()
+}
+
+// noFix says what the vendor says when no version mends anything.
+func noFix(g *triage.Group) string {
+	state := g.Worst().Vulnerability.State
+	for _, f := range g.Findings {
+		if f.Vulnerability.State != state {
+			return "no fixed version yet"
+		}
+	}
+	switch state {
+	case seawall.StateWillNotFix:
+		return "the vendor will not fix this"
+	case seawall.StateDeferred:
+		return "the vendor has deferred a fix"
+	case seawall.StateEndOfLife:
+		return "no fix: end of life"
+	case seawall.StateUnderInvestigation:
+		return "the vendor is investigating"
+	}
+	return "no fixed version yet"
+}
+
+// severityRow lists the identifiers of one severity; beyond a few lines they are folded.
+func (t *table) severityRow(g *triage.Group, sev seawall.Severity, n int) {
+	const indent = 16
+	lines := 2
+	if sev >= seawall.SeverityHigh {
+		lines = 6
+	}
+	room := lines * max(t.width-indent, 1)
+	var words []word
+	for i, f := range slices.DeleteFunc(slices.Clone(g.Findings), func(f *seawall.Finding) bool { return f.Severity != sev }) {
+		next := identifiers(f)
+		if i < n-1 {
+			next[len(next)-1].text += ","
+		}
+		for _, w := range next {
+			room -= cells(w.text) + 1
+		}
+		if room < 10 && i > 0 {
+			words = append(words, word{fmt.Sprintf("+%d more", n-i), dim})
+			break
+		}
+		words = append(words, next...)
+	}
+	s := severityWord(sev)
+	lead := []word{{"  ", plain}, s, {strings.Repeat(" ", 11-len(s.text)), plain}, {fmt.Sprintf("%2d ", n), plain}}
+	t.wrap(lead, indent, words)
+}
+
+// identifiers is a finding's id with the marks that change its urgency.
+func identifiers(f *seawall.Finding) []word {
+	id := f.Rule
+	if cve := cveOf(f); cve != "" && cve != f.Rule {
+		id += "/" + cve
+	}
+	words := []word{{sink.Plain(id), plain}}
+	if f.Vulnerability.KEV {
+		words = append(words, word{"KEV", reversed})
+	}
+	if e := f.Vulnerability.EPSS; e != nil && e.Score >= 0.1 {
+		words = append(words, word{fmt.Sprintf("EPSS\u00a0%.0f%%", e.Score*100), boldRed})
+	}
+	return words
+}
+
+func cveOf(f *seawall.Finding) string {
+	for _, a := range f.Vulnerability.Aliases {
+		if strings.HasPrefix(a, "CVE-") {
+			return a
+		}
+	}
+	return ""
+}
+
+// origin says which packages, layer and files a group is about.
+func (t *table) origin(g *triage.Group) {
+	var words []word
+	if len(g.Packages) > 1 {
+		words = append(words, split("in "+strings.Join(g.Packages, ", "), dim)...)
+	}
+	if l := g.Layer; l != nil {
+		where := fmt.Sprintf("layer %d", l.Index)
+		if l.Base {
+			where += " (base image)"
+		} else if l.CreatedBy != "" {
+			where += ": " + shorten(l.CreatedBy, 60)
+		}
+		words = append(words, split(where, dim)...)
+	}
+	if len(g.Paths) > 0 {
+		words = append(words, split(g.Paths[0], dim)...)
+		if more := len(g.Paths) - 1; more > 0 {
+			words = append(words, word{fmt.Sprintf("(+%d more)", more), dim})
+		}
+	}
+	if len(words) > 0 {
+		t.wrap(nil, 4, words)
+	}
+}
+
+// shorten cuts a build step, which is a hint and not an identifier.
+func shorten(s string, n int) string {
+	if runes := []rune(s); len(runes) > n {
+		return string(runes[:n]) + "…"
+	}
+	return s
+}
+
+func severityWord(s seawall.Severity) word {
+	return word{strings.ToUpper(s.String()), styleOf(s)}
+}
+
+func styleOf(s seawall.Severity) style {
+	switch s {
+	case seawall.SeverityCritical:
+		return reversed
+	case seawall.SeverityHigh:
+		return boldRed
+	case seawall.SeverityMedium:
+		return yellow
+	case seawall.SeverityLow:
+		return cyan
+	}
+	return dim
+}
+
+// packages lists the packages of an asset in two columns.
+func (t *table) packages(asset string) {
+	t.prose(0, "PACKAGES", bold)
+	for i := range t.view.Report.Packages {
+		p := &t.view.Report.Packages[i]
+		if p.Asset != asset {
+			continue
+		}
+		t.wrap([]word{{"  ", plain}}, 2, []word{{sink.Plain(p.Name), plain}, {sink.Plain(p.Version), plain}, {sink.Plain(p.Ecosystem), dim}})
+	}
+	t.blank()
+}

@@ -1,0 +1,89 @@
+package text_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/sink"
+	"github.com/seawall-security/seawall/internal/sink/sinktest"
+	"github.com/seawall-security/seawall/internal/sink/text"
+)
+
+func render(t testing.TB, r *seawall.Report, o sink.Options) string {
+	t.Helper()
+	return string(sinktest.Render(t, r, func(w *bytes.Buffer) sink.Handler { return text.New(w, o) }))
+}
+
+func TestGolden(t *testing.T) {
+	for _, width := range []int{80, 140} {
+		t.Run(fmt.Sprint(width), func(t *testing.T) {
+			got := render(t, sinktest.Report(t), sink.Options{Width: width, Packages: width == 140})
+			sinktest.Golden(t, fmt.Sprintf("report-%d.txt", width), []byte(got))
+		})
+	}
+}
+
+// Colour must not move anything: without its codes the coloured text is the plain one.
+func TestColorOnlyAddsCodes(t *testing.T) {
+	codes := regexp.MustCompile(`\x1b\[[0-9;]*m`)
+	colored := render(t, sinktest.Report(t), sink.Options{Color: true})
+	if !codes.MatchString(colored) {
+		t.Fatal("no colour in the coloured table")
+	}
+	if codes.ReplaceAllString(colored, "") != render(t, sinktest.Report(t), sink.Options{}) {
+		t.Error("coloured and plain tables differ in more than codes")
+	}
+}
+
+// Every failing identifier is in the table whole; in a narrow one, where lists
+// are folded, none is cut.
+func TestIdentifiersAreNeverCut(t *testing.T) {
+	r := sinktest.Report(t)
+	known := make(map[string]bool)
+	wide, narrow := render(t, r, sink.Options{Width: 80}), render(t, r, sink.Options{Width: 40})
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		known[f.Rule] = true
+		if f.Vulnerability != nil {
+			for _, a := range f.Vulnerability.Aliases {
+				known[a] = true
+			}
+		}
+		if f.Status == seawall.StatusFail && !strings.Contains(wide, f.Rule) {
+			t.Errorf("%s is missing", f.Rule)
+		}
+	}
+	for _, id := range regexp.MustCompile(`(CVE|GHSA|GO|MAL|SW)-[\w-]+`).FindAllString(narrow, -1) {
+		if !known[id] {
+			t.Errorf("%s is cut", id)
+		}
+	}
+}
+
+func TestNoTerminalEscapesGetThrough(t *testing.T) {
+	got := render(t, sinktest.Hostile(), sink.Options{Packages: true})
+	for _, bad := range []string{"\x1b", "\x07", "\r", "\u202e", "\x00"} {
+		if strings.Contains(got, bad) {
+			t.Errorf("%q reaches the terminal", bad)
+		}
+	}
+	if !strings.Contains(got, `\x1b[31mred`) {
+		t.Error("the escape is not shown as text")
+	}
+}
+
+func TestBrokenRunPrintsNothing(t *testing.T) {
+	var out bytes.Buffer
+	if err := text.New(&out, sink.Options{}).Close(); err != nil || out.Len() > 0 {
+		t.Errorf("wrote %q, error %v", out.String(), err)
+	}
+}
+
+func BenchmarkTable(b *testing.B) {
+	sinktest.Bench(b, sinktest.Large(10_000), func(w io.Writer) sink.Handler { return text.New(w, sink.Options{}) })
+}

@@ -1,0 +1,120 @@
+package triage
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/seawall-security/seawall/internal/seawall"
+)
+
+// Group is the vulnerabilities that one upgrade decision is about: a package,
+// or the packages built from one source package, at one version.
+type Group struct {
+	// Name is the source package where several packages share it, else the package.
+	Name, Version, Ecosystem string
+	// Packages are the installed packages concerned, sorted.
+	Packages []string
+	// Upgrade is the smallest version that mends all that can be mended; "" when
+	// nothing can or the versions cannot be put in order.
+	Upgrade string
+	// Fixed counts the vulnerabilities shown that a published version mends.
+	Fixed int
+	// Counts are the vulnerabilities shown, by severity; a vulnerability in several packages counts once.
+	Counts seawall.Summary
+	// Findings are those shown, one per vulnerability, worst first.
+	Findings []*seawall.Finding
+	// Layer brought the package; nil when unknown.
+	Layer *seawall.LayerInfo
+	// Paths are where it was found, sorted.
+	Paths []string
+
+	all []*seawall.Finding // before the display filter
+}
+
+type groupKey struct{ asset, ecosystem, name, version string }
+
+// keyOf groups findings about vulnerable packages. ok is false for all others.
+func keyOf(f *seawall.Finding) (key groupKey, ok bool) {
+	if f.Vulnerability == nil || f.Package == nil || f.Kind == seawall.KindMalware {
+		return groupKey{}, false
+	}
+	p := f.Package
+	return groupKey{f.Asset, p.Ecosystem, cmp.Or(p.Source, p.Name), p.Version}, true
+}
+
+func newGroup(f *seawall.Finding) *Group {
+	p := f.Package
+	return &Group{Name: cmp.Or(p.Source, p.Name), Version: p.Version, Ecosystem: p.Ecosystem, Layer: f.Layer}
+}
+
+func (g *Group) add(f *seawall.Finding, shown bool) {
+	g.all = append(g.all, f)
+	if !shown {
+		return
+	}
+	g.Findings = append(g.Findings, f)
+	g.Packages = append(g.Packages, f.Package.Name)
+	for _, l := range f.Locations {
+		g.Paths = append(g.Paths, PathOf(l))
+	}
+	if len(f.Locations) == 0 && f.Location != nil {
+		g.Paths = append(g.Paths, PathOf(*f.Location))
+	}
+}
+
+// finish sorts, merges the same vulnerability of several packages, counts and finds the upgrade.
+func (g *Group) finish() {
+	slices.SortStableFunc(g.Findings, compareFindings)
+	g.Findings = slices.CompactFunc(g.Findings, func(a, b *seawall.Finding) bool { return a.Rule == b.Rule })
+	for _, f := range g.Findings {
+		g.Counts.Add(f)
+		if len(f.Vulnerability.Fixed) > 0 {
+			g.Fixed++
+		}
+	}
+	g.Packages = sortedSet(g.Packages)
+	if len(g.Packages) == 1 {
+		g.Name = g.Packages[0]
+	}
+	g.Paths = sortedSet(g.Paths)
+	g.Upgrade = upgrade(g.Ecosystem, g.all)
+	g.all = nil
+}
+
+func sortedSet(s []string) []string {
+	slices.Sort(s)
+	return slices.Compact(s)
+}
+
+// Worst is the first finding.
+func (g *Group) Worst() *seawall.Finding { return g.Findings[0] }
+
+func compareGroups(a, b Group) int {
+	if c := cmp.Compare(exploited(b.Worst()), exploited(a.Worst())); c != 0 {
+		return c
+	}
+	for _, s := range seawall.Severities() {
+		if c := cmp.Compare(b.Counts.Of(s), a.Counts.Of(s)); c != 0 {
+			return c
+		}
+	}
+	if c := cmp.Compare(likelihood(b.Worst()), likelihood(a.Worst())); c != 0 {
+		return c
+	}
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
+}
+
+// PathOf writes a location in one line: path, place inside an archive, line, object.
+func PathOf(l seawall.Location) string {
+	s := l.Path
+	if l.Inner != "" {
+		s += "!" + l.Inner
+	}
+	if l.Resource != "" {
+		if s != "" {
+			s += " "
+		}
+		s += l.Resource
+	}
+	return s
+}

@@ -1,0 +1,107 @@
+package triage
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/seawall-security/seawall/internal/seawall"
+)
+
+// Next is the single most valuable next step in one sentence; "" when there is
+// nothing to do. What could not be judged at all comes first, because every
+// other number depends on it; then what is certainly hostile or exploited; then
+// the upgrade that mends most of the worst.
+func (v *View) Next() string {
+	if judged, unjudged := v.judged(); unjudged > judged && len(v.Gaps) > 0 && v.Gaps[0].Remedy != "" {
+		return fmt.Sprintf("run %q: %s could not be judged", v.Gaps[0].Remedy, Count(unjudged, "package"))
+	}
+	for i := range v.Assets {
+		for _, f := range v.Assets[i].Others {
+			if f.Kind == seawall.KindMalware {
+				return "remove " + subject(f) + ": it is known malware"
+			}
+		}
+	}
+	if g := v.bestUpgrade(); g != nil {
+		return fmt.Sprintf("upgrade %s to %s: mends %s", g.Name, g.Upgrade, Counts(&g.Counts, g.Fixed))
+	}
+	for i := range v.Assets {
+		for _, f := range v.Assets[i].Others {
+			if f.Remediation != "" {
+				return f.Remediation
+			}
+		}
+	}
+	if len(v.Gaps) > 0 && v.Gaps[0].Remedy != "" {
+		return fmt.Sprintf("run %q to judge what is left", v.Gaps[0].Remedy)
+	}
+	return ""
+}
+
+func subject(f *seawall.Finding) string {
+	if f.Package != nil {
+		return f.Package.Name + " " + f.Package.Version
+	}
+	if f.Location != nil {
+		return PathOf(*f.Location)
+	}
+	return f.Title
+}
+
+// judged counts the packages with and without advisory data.
+func (v *View) judged() (with, without int) {
+	for _, c := range v.Report.Coverage {
+		if c.Status == seawall.CoverageNotEvaluated {
+			without += c.Packages
+		} else {
+			with += c.Packages
+		}
+	}
+	return with, without
+}
+
+// bestUpgrade is the worst group that an upgrade mends: groups are already in order.
+func (v *View) bestUpgrade() *Group {
+	var best *Group
+	for i := range v.Assets {
+		for j := range v.Assets[i].Groups {
+			g := &v.Assets[i].Groups[j]
+			if g.Upgrade != "" && (best == nil || compareGroups(*g, *best) < 0) {
+				best = g
+			}
+		}
+	}
+	return best
+}
+
+// Counts writes the two worst non-zero counts of a summary, or total when it
+// covers only some of them: "2 critical and 5 high", "3 of 9".
+func Counts(s *seawall.Summary, mended int) string {
+	total := 0
+	var parts []string
+	for _, sev := range seawall.Severities() {
+		if n := s.Of(sev); n > 0 {
+			total += n
+			parts = append(parts, fmt.Sprintf("%d %s", n, sev))
+		}
+	}
+	if mended < total {
+		return fmt.Sprintf("%d of %s", mended, Count(total, "vulnerability"))
+	}
+	if len(parts) > 3 {
+		parts = append(parts[:2], "more")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Count writes a number with its noun in the right form: "1 package", "2 vulnerabilities".
+func Count(n int, noun string) string {
+	if n != 1 {
+		if stem, ok := strings.CutSuffix(noun, "y"); ok {
+			noun = stem + "ies"
+		} else {
+			noun += "s"
+		}
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}

@@ -1,0 +1,236 @@
+// Package triage orders a report for people: what could not be judged first,
+// then failing findings worst first, vulnerabilities gathered by the package
+// whose upgrade mends them. The table, Markdown and HTML formats show this one
+// view, so they never disagree.
+package triage
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/sink"
+)
+
+// View is a report in reading order. It points into the report it was made from.
+type View struct {
+	Report *seawall.Report
+	Assets []Asset
+	// Gaps are the packages that could not (all) be judged, worst first.
+	Gaps []seawall.Coverage
+	// Incomplete are the collectors that did not finish everything.
+	Incomplete []seawall.CollectorStatus
+	// Hidden counts failing findings that the display filter hides.
+	Hidden int
+	// Exploited and Fixable count failing vulnerabilities: known to be exploited, mended by a published version.
+	Exploited, Fixable int
+}
+
+// Asset is one asset with what was found in it.
+type Asset struct {
+	seawall.Asset
+	// Packages counts the packages found.
+	Packages int
+	// Groups are the vulnerable packages, worst first.
+	Groups []Group
+	// Others are failing findings that are not about a vulnerable package, worst first.
+	Others []*seawall.Finding
+	// Suppressed and NotEvaluated are what was waived and what could not be checked.
+	Suppressed, NotEvaluated []*seawall.Finding
+}
+
+// Failing counts the failing findings shown.
+func (a *Asset) Failing() int {
+	n := len(a.Others)
+	for i := range a.Groups {
+		n += len(a.Groups[i].Findings)
+	}
+	return n
+}
+
+// New arranges a report. The upgrade advice of a group considers every failing
+// finding of its package, also those the display filter hides.
+func New(r *seawall.Report, o sink.Options) *View {
+	v := &View{Report: r}
+	index := make(map[string]int)
+	add := func(a seawall.Asset) int {
+		index[a.ID] = len(v.Assets)
+		v.Assets = append(v.Assets, Asset{Asset: a})
+		return len(v.Assets) - 1
+	}
+	if r.Asset != nil {
+		add(*r.Asset)
+	}
+	for _, a := range r.Assets {
+		add(a)
+	}
+	of := func(id string) *Asset {
+		i, known := index[id]
+		if !known {
+			i = add(seawall.Asset{ID: id, Name: id})
+		}
+		return &v.Assets[i]
+	}
+	for i := range r.Packages {
+		of(r.Packages[i].Asset).Packages++
+	}
+	groups := make(map[groupKey]*Group)
+	var order []groupKey
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		a := of(f.Asset)
+		switch f.Status {
+		case seawall.StatusFail:
+			v.count(f)
+			shown := o.Shows(f)
+			if !shown {
+				v.Hidden++
+			}
+			if key, ok := keyOf(f); ok {
+				g := groups[key]
+				if g == nil {
+					g = newGroup(f)
+					groups[key] = g
+					order = append(order, key)
+				}
+				g.add(f, shown)
+			} else if shown {
+				a.Others = append(a.Others, f)
+			}
+		case seawall.StatusSuppressed:
+			a.Suppressed = append(a.Suppressed, f)
+		case seawall.StatusNotEvaluated:
+			a.NotEvaluated = append(a.NotEvaluated, f)
+		}
+	}
+	for _, key := range order {
+		if g := groups[key]; len(g.Findings) > 0 {
+			g.finish()
+			a := of(key.asset)
+			a.Groups = append(a.Groups, *g)
+		}
+	}
+	for i := range v.Assets {
+		slices.SortStableFunc(v.Assets[i].Groups, compareGroups)
+		slices.SortStableFunc(v.Assets[i].Others, compareFindings)
+	}
+	v.gaps()
+	return v
+}
+
+func (v *View) count(f *seawall.Finding) {
+	if f.Vulnerability == nil {
+		return
+	}
+	if f.Vulnerability.KEV {
+		v.Exploited++
+	}
+	if len(f.Vulnerability.Fixed) > 0 {
+		v.Fixable++
+	}
+}
+
+func (v *View) gaps() {
+	for _, c := range v.Report.Coverage {
+		if c.Status != seawall.CoverageOK {
+			v.Gaps = append(v.Gaps, c)
+		}
+	}
+	slices.SortStableFunc(v.Gaps, func(a, b seawall.Coverage) int {
+		if a.Status != b.Status { // "not-evaluated" before "partial"
+			return cmp.Compare(a.Status, b.Status)
+		}
+		return cmp.Compare(b.Packages, a.Packages)
+	})
+	for _, s := range v.Report.Collectors {
+		if s.Status == seawall.RunFailed || s.Status == seawall.RunPartial {
+			v.Incomplete = append(v.Incomplete, s)
+		}
+	}
+	slices.SortStableFunc(v.Incomplete, func(a, b seawall.CollectorStatus) int {
+		return cmp.Compare(a.Status, b.Status) // "failed" before "partial"
+	})
+}
+
+// Gap is the same gap in one or more assets.
+type Gap struct {
+	seawall.Coverage
+	Assets int
+}
+
+// MergedGaps counts the same gap in several assets once.
+func (v *View) MergedGaps() []Gap {
+	type key struct {
+		status                    seawall.CoverageStatus
+		ecosystem, reason, remedy string
+	}
+	index := make(map[key]int)
+	var merged []Gap
+	for _, c := range v.Gaps {
+		k := key{c.Status, c.Ecosystem, c.Reason, c.Remedy}
+		i, seen := index[k]
+		if !seen {
+			i = len(merged)
+			index[k] = i
+			merged = append(merged, Gap{Coverage: c})
+			merged[i].Packages = 0
+		}
+		merged[i].Packages += c.Packages
+		merged[i].Assets++
+	}
+	return merged
+}
+
+// DatabaseAge is how old the advisory database was when the run started; ok is
+// false when either time is unknown.
+func (v *View) DatabaseAge() (age time.Duration, ok bool) {
+	if v.Report.Database == nil {
+		return 0, false
+	}
+	built, err1 := time.Parse(time.RFC3339, v.Report.Database.Built)
+	started, err2 := time.Parse(time.RFC3339, v.Report.Run.Started)
+	if err1 != nil || err2 != nil {
+		return 0, false
+	}
+	return max(started.Sub(built), 0), true
+}
+
+// AssetName is what to call the asset with this id.
+func (v *View) AssetName(id string) string {
+	for i := range v.Assets {
+		if v.Assets[i].ID == id {
+			return v.Assets[i].Name
+		}
+	}
+	return id
+}
+
+// compareFindings puts the worst first: known exploited, then severity, then
+// likelihood of exploitation, then by rule so that the order is stable.
+func compareFindings(a, b *seawall.Finding) int {
+	if c := cmp.Compare(exploited(b), exploited(a)); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(b.Severity, a.Severity); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(likelihood(b), likelihood(a)); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.Rule, b.Rule)
+}
+
+func exploited(f *seawall.Finding) int {
+	if f.Vulnerability != nil && f.Vulnerability.KEV || f.Kind == seawall.KindMalware {
+		return 1
+	}
+	return 0
+}
+
+func likelihood(f *seawall.Finding) float64 {
+	if f.Vulnerability == nil || f.Vulnerability.EPSS == nil {
+		return 0
+	}
+	return f.Vulnerability.EPSS.Score
+}
