@@ -1,0 +1,219 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seawall-security/seawall/internal/seawall"
+)
+
+// Options are the parameters of Run. The zero value of each field but Collectors is a sensible default.
+type Options struct {
+	Collectors []Collector
+	// Memory bounds the content held at once; share one between runs.
+	Memory *Memory
+	// MaxFile is the size up to which a file that must be read whole is held; 0 is 256 MiB.
+	// A larger file makes its collectors partial.
+	MaxFile int64
+	// Workers is how many files are analysed at once; 0 is GOMAXPROCS.
+	Workers int
+	// Cache keeps raw facts by layer; nil is none.
+	Cache Cache
+	// Progress receives a message now and then on long runs, from one goroutine at a time; may be nil.
+	Progress func(seawall.Progress)
+}
+
+// Cache keeps the raw facts of layers. Implementations are safe for concurrent
+// use; whatever they hold is shared and must not be changed.
+type Cache interface {
+	// Get returns what Put stored under the layer's key by the same collectors in
+	// the same versions and order; a damaged entry is not found.
+	Get(layer string, collectors []Collector) (*LayerFacts, bool)
+	// Put stores facts. It reports nothing: a cache that cannot be written is only slower.
+	Put(layer string, collectors []Collector, facts *LayerFacts)
+}
+
+const (
+	// DefaultMaxFile is the largest file held whole when nothing else is asked for.
+	DefaultMaxFile = 256 << 20
+	// streamOver is the size above which a file goes to Streamers in chunks instead of being held for them.
+	streamOver = 16 << 20
+	// queueLength is how many wanted files wait for a worker.
+	queueLength = 64
+	// maxWalks is how many layers inflate at once.
+	maxWalks = 4
+
+	progressAfter = time.Second
+	progressEvery = 250 * time.Millisecond
+)
+
+// Result is what a Target comes to.
+type Result struct {
+	Merged
+	// Statuses are one per collector in their order, and one named "walk" when entries could not be read.
+	Statuses []seawall.CollectorStatus
+}
+
+// Run walks every layer of a target, collects and merges its facts and runs the
+// joiners. It fails only when the target itself cannot be read to its end
+// (damage, a bound, ctx); what goes wrong with single files or collectors is in
+// Statuses. Equal targets give equal results, times apart.
+func Run(ctx context.Context, target seawall.Target, o Options) (*Result, error) {
+	o = o.withDefaults()
+	layers := target.Layers()
+	facts, err := readLayers(ctx, layers, o)
+	if err != nil {
+		return nil, err
+	}
+	asset := target.Asset()
+	infos := make([]seawall.LayerInfo, len(layers))
+	for i, l := range layers {
+		infos[i] = l.Info()
+	}
+	res := &Result{Merged: Merged{Asset: &asset}}
+	found := res.merge(infos, facts, len(o.Collectors))
+	joined := make([]joinTally, len(o.Collectors))
+	if len(layers) > 0 {
+		if joined, err = res.join(ctx, o.Collectors); err != nil {
+			return nil, err
+		}
+	}
+	if d, ok := target.(seawall.Describer); ok {
+		if err := res.describe(ctx, d); err != nil {
+			return nil, err
+		}
+	}
+	res.Packages = unitePackages(asset.ID, res.Packages)
+	res.Hidden = unitePackages(asset.ID, res.Hidden)
+	res.Statuses = statuses(asset.ID, o.Collectors, facts, found, joined)
+	return res, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Memory == nil {
+		o.Memory = NewMemory(0)
+	}
+	if o.MaxFile <= 0 {
+		o.MaxFile = DefaultMaxFile
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	return o
+}
+
+// engine is one run's walkers and workers.
+type engine struct {
+	Options
+	queue   chan *job
+	entries atomic.Int64
+	layers  atomic.Int64
+}
+
+// readLayers returns the facts of every layer, from the cache or by walking it.
+func readLayers(ctx context.Context, layers []seawall.Layer, o Options) ([]*LayerFacts, error) {
+	e := &engine{Options: o, queue: make(chan *job, queueLength)}
+	facts := make([]*LayerFacts, len(layers))
+	stop := e.reportProgress(len(layers))
+	defer stop()
+
+	walkers, walkCtx := errgroup.WithContext(ctx)
+	walkers.SetLimit(maxWalks)
+	var workers sync.WaitGroup
+	for range o.Workers {
+		workers.Go(func() { e.work(walkCtx) })
+	}
+	for i, layer := range layers {
+		walkers.Go(func() error {
+			var err error
+			facts[i], err = e.layer(walkCtx, layer, len(layers) > 1)
+			if err != nil {
+				return layerError(layers, i, err)
+			}
+			e.layers.Add(1)
+			return nil
+		})
+	}
+	err := walkers.Wait()
+	close(e.queue)
+	workers.Wait()
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return facts, err
+}
+
+func layerError(layers []seawall.Layer, i int, err error) error {
+	if len(layers) == 1 && layers[0].Info().Digest == "" {
+		return err
+	}
+	return fmt.Errorf("reading layer %d (%s): %w", i, layers[i].Info().Digest, err)
+}
+
+// layer returns one layer's facts.
+func (e *engine) layer(ctx context.Context, layer seawall.Layer, several bool) (*LayerFacts, error) {
+	key := layer.CacheKey()
+	cached := key != "" && e.Cache != nil
+	if cached {
+		if facts, ok := e.Cache.Get(key, e.Collectors); ok && len(facts.Tallies) == len(e.Collectors) {
+			return facts, nil
+		}
+	}
+	w := &walk{engine: e, ctx: ctx, rec: newRecorder(len(e.Collectors), several || cached), collected: map[string]collected{}}
+	err := layer.Walk(ctx, w.visit)
+	w.jobs.Wait()
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		return nil, err
+	}
+	facts := w.rec.finish()
+	if cached && facts.reproducible() {
+		e.Cache.Put(key, e.Collectors, facts)
+	}
+	return facts, nil
+}
+
+// reproducible is false when reading the same bytes again might go better.
+func (l *LayerFacts) reproducible() bool {
+	if l.Unread.Count > 0 {
+		return false
+	}
+	for i := range l.Tallies {
+		if l.Tallies[i].Failed != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// reportProgress sends progress until stop is called, which waits for the last message.
+func (e *engine) reportProgress(layers int) (stop func()) {
+	if e.Progress == nil {
+		return func() {}
+	}
+	done := make(chan struct{})
+	var reporter sync.WaitGroup
+	reporter.Go(func() {
+		next := time.NewTimer(progressAfter)
+		defer next.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-next.C:
+				e.Progress(seawall.Progress{Stage: "analysing", Unit: "files", Done: e.entries.Load()})
+				if layers > 1 {
+					e.Progress(seawall.Progress{Stage: "analysing", Unit: "layers", Done: e.layers.Load(), Total: int64(layers)})
+				}
+				next.Reset(progressEvery)
+			}
+		}
+	})
+	return func() { close(done); reporter.Wait() }
+}

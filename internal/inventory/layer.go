@@ -1,0 +1,358 @@
+package inventory
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seawall-security/seawall/internal/seawall"
+)
+
+// LayerFacts are the raw facts of one layer: a pure function of the layer's
+// bytes and the collectors' versions. They say nothing about other layers;
+// Location.Layer is empty.
+type LayerFacts struct {
+	// Files are the facts found, by path, then collector.
+	Files []FileFacts
+	// Paths are the hashes of the paths of all entries that are no directories, Dirs those
+	// of all directories, named or implied; both sorted. See hashPath.
+	Paths, Dirs []uint64
+	// Whiteouts are the paths removed from the layers below, Opaques the
+	// directories whose content below is hidden; both sorted.
+	Whiteouts, Opaques []string
+	// Tallies are one per collector, in the collectors' order.
+	Tallies []Tally
+	// Unread says which entries could not be read at all, whoever wanted them.
+	Unread Problems
+}
+
+// FileFacts are the facts one collector read from one file.
+type FileFacts struct {
+	Path string
+	// Collector is an index into the run's collectors.
+	Collector int
+	Facts     []seawall.Fact
+}
+
+// Tally is how one collector fared in one layer.
+type Tally struct {
+	Spent    time.Duration
+	Problems Problems
+	// Failed is the first panic, by path; "" is none.
+	Failed string
+}
+
+// Problems counts inputs that could not be judged and keeps the first few by
+// path, so that the text does not depend on the order of work.
+type Problems struct {
+	Count int
+	First []Problem
+}
+
+// Problem is one input that could not be judged.
+type Problem struct {
+	Path, Reason string
+}
+
+const (
+	problemsKept = 3
+	// maxPaths bounds what is remembered of one layer, at some 20 bytes a path.
+	maxPaths = 8 << 20
+)
+
+func (p *Problems) add(path, reason string) {
+	p.Count++
+	p.keep(Problem{path, reason})
+}
+
+func (p *Problems) addAll(q Problems) {
+	p.Count += q.Count
+	for _, one := range q.First {
+		p.keep(one)
+	}
+}
+
+func (p *Problems) keep(one Problem) {
+	i, _ := slices.BinarySearchFunc(p.First, one, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Reason, b.Reason))
+	})
+	if i < problemsKept {
+		p.First = slices.Insert(p.First, i, one)
+		p.First = p.First[:min(len(p.First), problemsKept)]
+	}
+}
+
+// String is "" without problems, else "2 inputs: a: why; b: why".
+func (p Problems) String() string {
+	if p.Count == 0 {
+		return ""
+	}
+	var b strings.Builder
+	if p.Count > 1 {
+		fmt.Fprintf(&b, "%d inputs: ", p.Count)
+	}
+	for i, one := range p.First {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		if one.Path != "" {
+			b.WriteString(one.Path + ": ")
+		}
+		b.WriteString(one.Reason)
+	}
+	if p.Count > len(p.First) {
+		b.WriteString("; …")
+	}
+	return b.String()
+}
+
+// hashPath is the first 64 bits of SHA-256: an upper layer made by an attacker
+// must not be able to hide a lower file by a path that merely collides with it.
+func hashPath(path string) uint64 {
+	var buf [256]byte
+	sum := sha256.Sum256(append(buf[:0], path...))
+	return binary.BigEndian.Uint64(sum[:])
+}
+
+// recorder gathers one layer's facts from its walker and the workers.
+type recorder struct {
+	// overlay is false for targets of one layer that is not cached: nothing is above
+	// or below it, so its paths need not be remembered.
+	overlay bool
+
+	// The walker's own.
+	paths              []uint64
+	dirs               map[uint64]struct{}
+	lastDir            string
+	whiteouts, opaques []string
+	last               map[uint64]int // path hash of a wanted file -> sequence number of the latest entry there
+	links              []link
+
+	mu      sync.Mutex
+	files   []sequencedFacts
+	tallies []Tally
+	unread  Problems
+}
+
+// link is a wanted hard link: a second name of an earlier entry.
+type link struct {
+	path       string
+	hash       uint64
+	seq        int
+	target     int // sequence number of the entry with the content
+	collectors []int
+}
+
+type sequencedFacts struct {
+	FileFacts
+	seq  int
+	hash uint64
+}
+
+func newRecorder(collectors int, overlay bool) *recorder {
+	return &recorder{overlay: overlay, tallies: make([]Tally, collectors), last: map[uint64]int{}, dirs: map[uint64]struct{}{}}
+}
+
+// note remembers that an entry is there and returns its path's hash, 0 when it is not needed.
+func (r *recorder) note(e *seawall.Entry, seq int) (uint64, error) {
+	if !r.overlay {
+		return 0, nil
+	}
+	if len(r.paths)+len(r.dirs)+len(r.whiteouts)+len(r.opaques) > maxPaths {
+		return 0, fmt.Errorf("more than %d paths in one layer: %w", maxPaths, seawall.ErrBound)
+	}
+	switch e.Kind {
+	case seawall.EntryWhiteout:
+		r.whiteouts = append(r.whiteouts, e.Path)
+		return 0, nil
+	case seawall.EntryOpaque:
+		r.opaques = append(r.opaques, e.Path)
+		return 0, nil
+	}
+	h := hashPath(e.Path)
+	if _, wanted := r.last[h]; wanted {
+		r.last[h] = seq
+	}
+	if e.Kind == seawall.EntryDir {
+		r.dirs[h] = struct{}{}
+	} else {
+		r.paths = append(r.paths, h)
+	}
+	r.noteParents(e.Path)
+	return h, nil
+}
+
+// noteParents remembers the directories a path implies.
+func (r *recorder) noteParents(p string) {
+	dir := path.Dir(p)
+	if dir == r.lastDir {
+		return
+	}
+	r.lastDir = dir
+	for d := dir; d != "."; d = path.Dir(d) {
+		h := hashPath(d)
+		if _, known := r.dirs[h]; known {
+			return
+		}
+		r.dirs[h] = struct{}{}
+	}
+}
+
+// want remembers that the file now noted is collected.
+func (r *recorder) want(hash uint64, seq int) {
+	if r.overlay {
+		r.last[hash] = seq
+	}
+}
+
+// facts keeps what a collector returned for a file.
+func (r *recorder) facts(j *job, collector int, facts []seawall.Fact, spent time.Duration, err error) {
+	for i := range facts {
+		setPath(&facts[i], j.path)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := &r.tallies[collector]
+	t.Spent += spent
+	if err != nil {
+		t.Problems.add(j.path, err.Error())
+	}
+	if len(facts) > 0 {
+		r.files = append(r.files, sequencedFacts{FileFacts{j.path, collector, facts}, j.seq, j.hash})
+	}
+}
+
+// problem records that a collector could not judge a file.
+func (r *recorder) problem(collector int, path, reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tallies[collector].Problems.add(path, reason)
+}
+
+// failed records a collector's panic.
+func (r *recorder) failed(collector int, path string, panicked any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := &r.tallies[collector]
+	reason := fmt.Sprintf("%s: panic: %v", path, panicked)
+	if t.Failed == "" || reason < t.Failed {
+		t.Failed = reason
+	}
+}
+
+// unreadable records an entry that could not be read.
+func (r *recorder) unreadable(path string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unread.add(path, err.Error())
+}
+
+// finish puts everything in order, once the walk and all its work are done.
+func (r *recorder) finish() *LayerFacts {
+	l := &LayerFacts{
+		Paths: sortedSet(r.paths), Dirs: slices.Sorted(maps.Keys(r.dirs)),
+		Whiteouts: sortedSet(r.whiteouts), Opaques: sortedSet(r.opaques),
+		Tallies: r.tallies, Unread: r.unread,
+	}
+	r.followLinks()
+	slices.SortFunc(r.files, func(a, b sequencedFacts) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Collector, b.Collector), cmp.Compare(a.seq, b.seq))
+	})
+	l.Files = make([]FileFacts, 0, len(r.files))
+	for _, f := range r.files {
+		// A path stored twice in one layer is what its last entry says.
+		if r.overlay && r.last[f.hash] != f.seq {
+			continue
+		}
+		l.Files = append(l.Files, f.FileFacts)
+	}
+	return l
+}
+
+// followLinks repeats the facts of files under their further names.
+func (r *recorder) followLinks() {
+	if len(r.links) == 0 {
+		return
+	}
+	byTarget := map[int][]link{}
+	for _, l := range r.links {
+		byTarget[l.target] = append(byTarget[l.target], l)
+	}
+	for _, f := range r.files {
+		for _, l := range byTarget[f.seq] {
+			if !slices.Contains(l.collectors, f.Collector) {
+				continue
+			}
+			facts := make([]seawall.Fact, len(f.Facts))
+			for i := range facts {
+				facts[i] = movePath(f.Facts[i], f.Path, l.path)
+			}
+			r.files = append(r.files, sequencedFacts{FileFacts{l.path, f.Collector, facts}, l.seq, l.hash})
+		}
+	}
+}
+
+func sortedSet[T cmp.Ordered](s []T) []T {
+	slices.Sort(s)
+	return slices.Clip(slices.Compact(s))
+}
+
+// setPath fills the place of a fact where the collector left it out.
+func setPath(f *seawall.Fact, path string) {
+	switch {
+	case f.Package != nil:
+		if len(f.Package.Locations) == 0 {
+			f.Package.Locations = []seawall.Location{{}}
+		}
+		for i := range f.Package.Locations {
+			if l := &f.Package.Locations[i]; l.Path == "" {
+				l.Path = path
+			}
+		}
+	case f.File != nil && f.File.Path == "":
+		f.File.Path = path
+	case f.Config != nil && f.Config.Path == "":
+		f.Config.Path = path
+	case f.Object != nil && f.Object.Path == "":
+		f.Object.Path = path
+	}
+}
+
+// movePath returns a copy of a fact found through another name of the same file.
+func movePath(f seawall.Fact, from, to string) seawall.Fact {
+	move := func(p string) string {
+		if p == from {
+			return to
+		}
+		return p
+	}
+	switch {
+	case f.Package != nil:
+		p := *f.Package
+		p.Locations = slices.Clone(p.Locations)
+		for i := range p.Locations {
+			p.Locations[i].Path = move(p.Locations[i].Path)
+		}
+		f.Package = &p
+	case f.File != nil:
+		file := *f.File
+		file.Path = move(file.Path)
+		f.File = &file
+	case f.Config != nil:
+		c := *f.Config
+		c.Path = move(c.Path)
+		f.Config = &c
+	case f.Object != nil:
+		o := *f.Object
+		o.Path = move(o.Path)
+		f.Object = &o
+	}
+	return f
+}

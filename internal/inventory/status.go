@@ -1,0 +1,74 @@
+package inventory
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/seawall-security/seawall/internal/seawall"
+)
+
+// WalkStatus is the name under which entries are reported that could not be read whoever wanted them.
+const WalkStatus = "walk"
+
+// statuses says how each collector fared over all layers.
+func statuses(asset string, collectors []Collector, layers []*LayerFacts, found []int, joined []joinTally) []seawall.CollectorStatus {
+	out := make([]seawall.CollectorStatus, 0, len(collectors)+1)
+	for i, c := range collectors {
+		var problems Problems
+		spent, failed := joined[i].spent, joined[i].failed
+		for _, l := range layers {
+			t := &l.Tallies[i]
+			spent += t.Spent
+			problems.addAll(t.Problems)
+			if failed == "" {
+				failed = t.Failed
+			}
+		}
+		problems.addAll(joined[i].problems)
+		s := status(asset, c.Name(), problems)
+		if failed != "" {
+			s.Status, s.Reason = seawall.RunFailed, failed
+		}
+		s.Found, s.MS = found[i], milliseconds(spent)
+		out = append(out, s)
+	}
+	var unread Problems
+	for _, l := range layers {
+		unread.addAll(l.Unread)
+	}
+	if unread.Count > 0 {
+		out = append(out, status(asset, WalkStatus, unread))
+	}
+	return out
+}
+
+func status(asset, name string, problems Problems) seawall.CollectorStatus {
+	s := seawall.CollectorStatus{Asset: asset, Name: name, Status: seawall.RunOK}
+	if problems.Count > 0 {
+		s.Status, s.Reason = seawall.RunPartial, problems.String()
+	}
+	return s
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// recoverJoin runs one joiner and turns a panic into an error.
+func recoverJoin(ctx context.Context, j Joiner, m *Merged) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return j.Join(ctx, m)
+}
+
+// describe adds what the target states about itself.
+func (m *Merged) describe(ctx context.Context, d seawall.Describer) error {
+	facts, err := d.Facts(ctx)
+	if err != nil {
+		return err
+	}
+	m.add(facts, func(*seawall.Package) string { return "" })
+	return nil
+}

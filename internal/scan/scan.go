@@ -1,0 +1,267 @@
+// Package scan is the role that looks at still inputs: the command line, a CI
+// gate, later a registry or a cluster, are all one Run over targets.
+//
+// For each target in turn: open, inventory (facts), detectors (findings),
+// suppression, order, and out as messages: Run once, then per target Asset,
+// Coverage, package Facts, Findings worst first, Statuses; End at last.
+// Progress may come anywhere between. A target that cannot be completed is
+// reported in Outcome.Errors and the others go on.
+//
+//	out, err := scan.Run(ctx, scan.Config{
+//		Tool:       seawall.Tool{Name: "seawall", Version: v},
+//		Collectors: inventoryall.Collectors(),
+//		Detectors:  detectors,               // built with their database
+//		Database:   &info,
+//		Cache:      layerCache,              // *cache.Cache, or nil
+//		Suppressor: ignoreSet,               // or nil
+//		FailOn:     &threshold,              // or nil
+//	}, []scan.Target{{Name: ref, Open: func(ctx context.Context) (seawall.Target, error) { … }}}, handler)
+//
+// err is non-nil only when the run as a whole ended early (ctx, timeout, a
+// handler's error): then no End was sent. The caller closes the handler and
+// turns Outcome into an exit code.
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/seawall-security/seawall/internal/detect"
+	"github.com/seawall-security/seawall/internal/inventory"
+	"github.com/seawall-security/seawall/internal/seawall"
+)
+
+// Target is one thing to scan.
+type Target struct {
+	// Name is what the user called it.
+	Name string
+	// Open opens it; Run closes what it returns.
+	Open func(ctx context.Context) (seawall.Target, error)
+}
+
+// Config are the parameters of Run. Collectors and Detectors decide what is
+// looked for; nil or zero for the rest is a sensible default.
+type Config struct {
+	Tool       seawall.Tool
+	Collectors []inventory.Collector
+	Detectors  []detect.Detector
+	// Database describes the advisory knowledge the detectors were built with.
+	Database *seawall.DatabaseInfo
+	// Cache keeps facts by layer.
+	Cache inventory.Cache
+	// Memory bounds the file content held at once; 0 is inventory.DefaultMemory.
+	Memory int64
+	// Suppressor marks findings that are accepted or do not apply.
+	Suppressor Suppressor
+	// FailOn blocks on an unsuppressed failing finding at least this severe;
+	// SeverityUnknown is any finding.
+	FailOn *seawall.Severity
+	// Timeout bounds the whole run; 0 is none.
+	Timeout time.Duration
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	// RunID identifies the run in its stream; "" takes a random one.
+	RunID string
+}
+
+// Suppressor is the word of ignore files and VEX documents on a finding. Apply
+// sets Status and Reason of those it knows; it may be called concurrently.
+type Suppressor interface {
+	Apply(asset *seawall.Asset, f *seawall.Finding)
+}
+
+// Handler takes the stream; the sinks are such.
+type Handler interface {
+	Handle(ctx context.Context, m seawall.Message) error
+}
+
+// Outcome is what a run came to, for the exit code.
+type Outcome struct {
+	Summary seawall.Summary
+	// Blocking counts the findings at or above Config.FailOn; 0 without one.
+	Blocking int
+	// Errors are the targets that could not be completed.
+	Errors []TargetError
+	// Failed and Partial are the collectors and detectors that did not do all their work.
+	Failed, Partial []seawall.CollectorStatus
+	// Packages counts the packages found, NotEvaluated those without advisory data.
+	Packages, NotEvaluated int
+}
+
+// TargetError is a target that could not be completed. It wraps the cause.
+type TargetError struct {
+	Target string
+	Err    error
+}
+
+// Error implements error.
+func (e TargetError) Error() string { return fmt.Sprintf("%s: %v", e.Target, e.Err) }
+
+// Unwrap returns the cause.
+func (e TargetError) Unwrap() error { return e.Err }
+
+// Run scans targets one after another and sends everything to h, one message at a time.
+func Run(ctx context.Context, cfg Config, targets []Target, h Handler) (Outcome, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Timeout > 0 {
+		cause := fmt.Errorf("the run took longer than its timeout of %s: %w", cfg.Timeout, context.DeadlineExceeded)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, cfg.Timeout, cause)
+		defer cancel()
+	}
+	s := &scanner{Config: cfg, out: output{h: h}, memory: inventory.NewMemory(cfg.Memory)}
+	err := s.run(ctx, targets)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return s.outcome, err
+}
+
+// scanner is one run.
+type scanner struct {
+	Config
+	out     output
+	memory  *inventory.Memory
+	outcome Outcome
+}
+
+func (s *scanner) run(ctx context.Context, targets []Target) error {
+	id := s.RunID
+	if id == "" {
+		id = newRunID()
+	}
+	started := s.Now().UTC()
+	err := s.out.send(ctx, seawall.Message{Run: &seawall.Run{
+		SchemaVersion: seawall.SchemaVersion, Tool: s.Tool, ID: id,
+		Started: started.Format(time.RFC3339), Database: s.Database,
+	}})
+	if err != nil {
+		return err
+	}
+	for _, t := range targets {
+		if err := s.target(ctx, t); err != nil {
+			var te TargetError
+			if ctx.Err() != nil || !errors.As(err, &te) {
+				return err
+			}
+			s.outcome.Errors = append(s.outcome.Errors, te)
+		}
+	}
+	return s.out.send(ctx, seawall.Message{End: &seawall.End{
+		Ended: s.Now().UTC().Format(time.RFC3339), Summary: s.outcome.Summary,
+	}})
+}
+
+// target scans one target. What concerns only this target is a TargetError.
+func (s *scanner) target(ctx context.Context, t Target) error {
+	target, err := t.Open(ctx)
+	if err != nil {
+		return TargetError{t.Name, err}
+	}
+	defer target.Close()
+	assetID := target.Asset().ID
+	inv, err := inventory.Run(ctx, target, inventory.Options{
+		Collectors: s.Collectors, Memory: s.memory, Cache: s.Cache,
+		Progress: func(p seawall.Progress) { p.Asset = assetID; s.out.progress(ctx, p) },
+	})
+	if err != nil {
+		return TargetError{t.Name, err}
+	}
+	res := s.judge(ctx, inv, layersOf(target))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return s.report(ctx, inv, res)
+}
+
+func layersOf(t seawall.Target) map[string]seawall.LayerInfo {
+	layers := map[string]seawall.LayerInfo{}
+	for _, l := range t.Layers() {
+		if info := l.Info(); info.Digest != "" {
+			layers[info.Digest] = info
+		}
+	}
+	return layers
+}
+
+// report sends what is known of one target in stream order.
+func (s *scanner) report(ctx context.Context, inv *inventory.Result, res judged) error {
+	if err := s.out.send(ctx, seawall.Message{Asset: inv.Asset}); err != nil {
+		return err
+	}
+	for i := range res.coverage {
+		if err := s.out.send(ctx, seawall.Message{Coverage: &res.coverage[i]}); err != nil {
+			return err
+		}
+	}
+	for i := range inv.Packages {
+		if err := s.out.send(ctx, seawall.Message{Fact: &seawall.Fact{Package: &inv.Packages[i]}}); err != nil {
+			return err
+		}
+	}
+	for i := range res.findings {
+		if err := s.out.send(ctx, seawall.Message{Finding: &res.findings[i]}); err != nil {
+			return err
+		}
+	}
+	statuses := append(inv.Statuses, res.statuses...)
+	for i := range statuses {
+		if err := s.out.send(ctx, seawall.Message{Status: &statuses[i]}); err != nil {
+			return err
+		}
+	}
+	s.count(len(inv.Packages), res, statuses)
+	return nil
+}
+
+// count adds one target to the outcome.
+func (s *scanner) count(packages int, res judged, statuses []seawall.CollectorStatus) {
+	o := &s.outcome
+	o.Packages += packages
+	for i := range res.findings {
+		f := &res.findings[i]
+		o.Summary.Add(f)
+		if s.FailOn != nil && f.Status == seawall.StatusFail && f.Severity >= *s.FailOn {
+			o.Blocking++
+		}
+	}
+	for _, c := range res.coverage {
+		if c.Status == seawall.CoverageNotEvaluated {
+			o.NotEvaluated += c.Packages
+		}
+	}
+	for _, st := range statuses {
+		switch st.Status {
+		case seawall.RunFailed:
+			o.Failed = append(o.Failed, st)
+		case seawall.RunPartial:
+			o.Partial = append(o.Partial, st)
+		}
+	}
+}
+
+// output sends messages one at a time. Progress is best effort: what its
+// handler returns is reported by the next message.
+type output struct {
+	mu  sync.Mutex
+	h   Handler
+	err error
+}
+
+func (o *output) send(ctx context.Context, m seawall.Message) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil {
+		o.err = o.h.Handle(ctx, m)
+	}
+	return o.err
+}
+
+func (o *output) progress(ctx context.Context, p seawall.Progress) {
+	_ = o.send(ctx, seawall.Message{Progress: &p})
+}
