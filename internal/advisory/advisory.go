@@ -137,22 +137,29 @@ type Importer interface {
 	Import(ctx context.Context, path string, r io.Reader, emit func(Record) error) error
 }
 
-// Match is an Affected of an Advisory, as a lookup returns it.
+// Ref leads from a statement to its advisory inside one open database.
+type Ref struct{ Section, Index uint32 }
+
+// Match is one statement on a package, as a lookup returns it.
 type Match struct {
-	Advisory *Advisory
 	Affected *Affected
+	// Advisory is read with Lookup.Advisory only once the statement turned out to matter.
+	Advisory Ref
 }
 
-// Lookup is what detectors need of a database. Implementations are safe for concurrent use.
+// Lookup is what detectors need of a database. Implementations are safe for
+// concurrent use. The values returned are shared: callers must not change them.
 type Lookup interface {
 	// Info describes the database.
 	Info() seawall.DatabaseInfo
 	// Covers says whether the database holds any advisory for the ecosystem with
 	// its release ("Debian:12"; "npm").
 	Covers(ecosystem string) bool
-	// Find returns every statement on a package, withdrawn ones left out. The
-	// values are shared: callers must not change them.
+	// Find returns every statement on a package, those of withdrawn advisories left
+	// out. The name need not be canonical.
 	Find(ecosystem, name string) ([]Match, error)
+	// Advisory returns what a Match refers to, without its Affected.
+	Advisory(ref Ref) (*Advisory, error)
 	// Exploitation returns what is known of a CVE; the zero value when nothing is.
 	Exploitation(cve string) Exploitation
 }
