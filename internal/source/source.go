@@ -7,6 +7,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 
@@ -25,10 +26,42 @@ type Options struct {
 	Namespace string
 	// Stdin serves docker-archive:- and the like.
 	Stdin interface{ Read([]byte) (int, error) }
-	// Progress receives bytes read and totals; may be nil.
+	// AllFileSystems lets a host scan descend into other mounts and into the
+	// storage of container engines, which it leaves out otherwise.
+	AllFileSystems bool
+	// Bounds protect against hostile input; zero fields are the defaults.
+	Bounds Bounds
+	// Progress receives bytes read and totals; may be nil. It is called from
+	// several goroutines, never from two at the same time.
 	Progress func(seawall.Progress)
 	// Logger is for retries and fallbacks; nil discards.
 	Logger *slog.Logger
+}
+
+// Bounds are the safety bounds of a target. Going over one ends the walk with
+// seawall.ErrBound. A zero field is its default.
+type Bounds struct {
+	// Inflated is the sum of all layers once decompressed, in bytes. Default 100 GiB.
+	Inflated int64
+	// Ratio is how many bytes one stored byte of a layer may inflate to. It is
+	// looked at only once a layer is over 1 GiB, so that a small file of zeros
+	// passes. Default 200.
+	Ratio int64
+	// Entries is the number of entries of one layer. Default 10 million.
+	Entries int64
+	// Spool is the size of a temporary file for archives that cannot be read
+	// twice (standard input, an engine's export, a compressed archive). Default 64 GiB.
+	Spool int64
+}
+
+// WithDefaults returns b with its zero fields filled.
+func (b Bounds) WithDefaults() Bounds {
+	return Bounds{
+		Inflated: cmp.Or(b.Inflated, 100<<30),
+		Ratio:    cmp.Or(b.Ratio, 200),
+		Entries:  cmp.Or(b.Entries, 10_000_000),
+		Spool:    cmp.Or(b.Spool, 64<<30),
+	}
 }
 
 // Opener opens one family of targets.
