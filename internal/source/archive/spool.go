@@ -1,0 +1,201 @@
+package archive
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/source"
+)
+
+// openTar makes a tar file, or standard input for "-", a bundle.
+func openTar(ctx context.Context, name string, o source.Options) (*tarball, error) {
+	if name == "-" {
+		if o.Stdin == nil {
+			return nil, fmt.Errorf("%w: no standard input to read an archive from", seawall.ErrUsage)
+		}
+		return spooled(ctx, o.Stdin, o)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, notThere(err)
+	}
+	t, err := openTarFile(ctx, f, o)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func openTarFile(ctx context.Context, f *os.File, o source.Options) (*tarball, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", seawall.ErrUnreadable, err)
+	}
+	if st.IsDir() {
+		return nil, seawall.WithHint(fmt.Errorf("%w: a directory, not a tar archive", seawall.ErrUnreadable),
+			"for an OCI layout directory write oci:"+f.Name()+", for a root file system use scan rootfs")
+	}
+	if !st.Mode().IsRegular() {
+		defer f.Close()
+		return spooled(ctx, f, o)
+	}
+	magic := make([]byte, 6)
+	n, err := f.ReadAt(magic, 0)
+	if err != nil && err != io.EOF {
+		return nil, fmt.Errorf("%w: %w", seawall.ErrUnreadable, err)
+	}
+	if compression(magic[:n]) != "" {
+		t, err := spooled(ctx, f, o)
+		if err == nil {
+			f.Close()
+		}
+		return t, err
+	}
+	return indexTar(ctx, f, st.Size(), f)
+}
+
+// notThere turns an error of os.Open into one of ours.
+func notThere(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: no such file or directory", seawall.ErrUnreadable)
+	}
+	return fmt.Errorf("%w: %w", seawall.ErrUnreadable, err)
+}
+
+// compression names the compression a file begins with; "" for none.
+func compression(magic []byte) string {
+	for _, c := range []struct{ magic, name string }{
+		{"\x1f\x8b", "gzip"}, {"\x28\xb5\x2f\xfd", "zstd"}, {"BZh", "bzip2"}, {"\xfd7zXZ\x00", "xz"},
+	} {
+		if bytes.HasPrefix(magic, []byte(c.magic)) {
+			return c.name
+		}
+	}
+	return ""
+}
+
+// inflate decompresses an archive as a whole; layers inside are another matter.
+func inflate(r *bufio.Reader) (io.Reader, func(), error) {
+	magic, err := r.Peek(6)
+	if err != nil && err != io.EOF {
+		return nil, nil, err
+	}
+	switch kind := compression(magic); kind {
+	case "":
+		return r, func() {}, nil
+	case "gzip":
+		z, err := gzip.NewReader(r)
+		return z, func() {}, err
+	case "zstd":
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
+		if err != nil {
+			return nil, nil, err
+		}
+		return z, z.Close, nil
+	default:
+		return nil, nil, seawall.WithHint(fmt.Errorf("%w: the archive is compressed with %s", seawall.ErrUnreadable, kind),
+			strings.Replace("decompress it into the scan: KINDcat FILE | seawall scan image docker-archive:-", "KIND", kind[:2], 1))
+	}
+}
+
+// spooled copies a stream, decompressed, to a temporary file without a name and indexes it.
+func spooled(ctx context.Context, r io.Reader, o source.Options) (*tarball, error) {
+	f, err := unnamed()
+	if err != nil {
+		return nil, fmt.Errorf("%w: temporary file: %w", seawall.ErrUnreadable, err)
+	}
+	// The copy runs in its own goroutine: a read of standard input does not end with
+	// the context. Closing the file ends it at its next write.
+	type result struct {
+		n   int64
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		n, err := spool(f, r, o)
+		done <- result{n, err}
+	}()
+	var res result
+	select {
+	case res = <-done:
+	case <-ctx.Done():
+		res.err = ctx.Err()
+	}
+	if res.err != nil {
+		f.Close()
+		return nil, res.err
+	}
+	t, err := indexTar(ctx, f, res.n, f)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func spool(f *os.File, r io.Reader, o source.Options) (int64, error) {
+	in, done, err := inflate(bufio.NewReaderSize(r, 256<<10))
+	if err != nil {
+		return 0, spoolError(err)
+	}
+	defer done()
+	bound := o.Bounds.WithDefaults().Spool
+	progress := seawall.Progress{Stage: "spooling", Unit: "bytes"}
+	buf := make([]byte, 256<<10)
+	for {
+		n, err := in.Read(buf)
+		if progress.Done += int64(n); progress.Done > bound {
+			return 0, fmt.Errorf("%w: the archive is larger than %d bytes", seawall.ErrBound, bound)
+		}
+		if _, werr := f.Write(buf[:n]); werr != nil {
+			return 0, seawall.WithHint(fmt.Errorf("%w: temporary file: %w", seawall.ErrUnreadable, werr),
+				"set TMPDIR to a directory with room for the uncompressed archive")
+		}
+		if o.Progress != nil {
+			o.Progress(progress)
+		}
+		if err == io.EOF {
+			return progress.Done, nil
+		}
+		if err != nil {
+			return 0, spoolError(err)
+		}
+	}
+}
+
+// spoolError marks what ended the stream: an unknown error is the decompressor's or the stream's own end.
+func spoolError(err error) error {
+	var place *fs.PathError
+	switch {
+	case errors.Is(err, seawall.ErrUnreadable), errors.Is(err, seawall.ErrCorrupt), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.As(err, &place):
+		return fmt.Errorf("%w: %w", seawall.ErrUnreadable, err)
+	}
+	return fmt.Errorf("%w: %w", seawall.ErrCorrupt, err)
+}
+
+// unnamed makes a temporary file that is already removed.
+func unnamed() (*os.File, error) {
+	f, err := os.CreateTemp("", "seawall-")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
