@@ -5,6 +5,9 @@ import (
 	"slices"
 
 	"github.com/seawall-security/seawall/internal/inventory"
+	"github.com/seawall-security/seawall/internal/inventory/langpkg/gomod"
+	"github.com/seawall-security/seawall/internal/inventory/langpkg/npm"
+	"github.com/seawall-security/seawall/internal/inventory/langpkg/pypi"
 	"github.com/seawall-security/seawall/internal/inventory/ospkg"
 )
 
@@ -13,5 +16,8 @@ import (
 func Collectors() []inventory.Collector {
 	return slices.Concat(
 		ospkg.Collectors(),
+		npm.Collectors(),
+		pypi.Collectors(),
+		gomod.Collectors(),
 	)
 }

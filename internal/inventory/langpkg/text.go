@@ -1,0 +1,166 @@
+package langpkg
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/seawall-security/seawall/internal/seawall"
+)
+
+// Lines yields each line with its number, counted from 1, without its end.
+func Lines(data []byte) iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		n := 0
+		for line := range bytes.Lines(data) {
+			n++
+			if !yield(n, bytes.TrimRight(line, "\r\n")) {
+				return
+			}
+		}
+	}
+}
+
+// Paragraph reads the header of a file written as RFC 822 fields ("Name: value",
+// continued on lines that start with a space), up to the first empty line, and
+// calls field for each. value is trimmed and valid until field returns.
+func Paragraph(data []byte, field func(name, value []byte)) {
+	var name, value []byte
+	flush := func() {
+		if name != nil {
+			field(name, bytes.TrimSpace(value))
+		}
+		name = nil
+	}
+	for _, line := range Lines(data) {
+		switch {
+		case len(bytes.TrimSpace(line)) == 0:
+			flush()
+			return
+		case line[0] == ' ' || line[0] == '\t':
+			value = append(value[:len(value):len(value)], line...)
+		default:
+			flush()
+			if n, v, ok := bytes.Cut(line, []byte(":")); ok {
+				name, value = n, v
+			}
+		}
+	}
+	flush()
+}
+
+// TOML decodes a document into v; an error names its line.
+func TOML(data []byte, v any) error {
+	err := toml.Unmarshal(data, v)
+	var at *toml.DecodeError
+	if errors.As(err, &at) {
+		row, _ := at.Position()
+		return fmt.Errorf("line %d: %w: %s", row, seawall.ErrCorrupt, at.Error())
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %s", seawall.ErrCorrupt, err.Error())
+	}
+	return nil
+}
+
+// TOMLTables returns the line of each "[[name]]" header, in order: entry i of
+// the decoded array starts at element i. Lines is 0 past its end.
+func TOMLTables(data []byte, name string) LineIndex {
+	header := "[[" + name + "]]"
+	var lines LineIndex
+	for n, line := range Lines(data) {
+		if string(bytes.TrimSpace(line)) == header {
+			lines = append(lines, n)
+		}
+	}
+	return lines
+}
+
+// LineIndex maps the position of an entry to its line.
+type LineIndex []int
+
+// Of returns the line of entry i, 0 when not known.
+func (x LineIndex) Of(i int) int {
+	if i >= len(x) {
+		return 0
+	}
+	return x[i]
+}
+
+// YAML parses the first document of a file. A missing document is a nil Node.
+func YAML(data []byte) (*Node, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return nil, fmt.Errorf("%w: %s", seawall.ErrCorrupt, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	if len(doc.Content) == 0 {
+		return nil, nil
+	}
+	return (*Node)(doc.Content[0]), nil
+}
+
+// Node is a value of a YAML document. Its methods work on nil and on values of
+// another shape, as if the value were missing. Aliases are not followed: lock
+// files have none, and a file that nests them is an attack.
+type Node yaml.Node
+
+// Pairs yields the members of a mapping, each with the line of its key.
+func (n *Node) Pairs() iter.Seq2[Key, *Node] {
+	return func(yield func(Key, *Node) bool) {
+		if n == nil || n.Kind != yaml.MappingNode {
+			return
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			k := n.Content[i]
+			if !yield(Key{k.Value, k.Line}, (*Node)(n.Content[i+1])) {
+				return
+			}
+		}
+	}
+}
+
+// Key is the key of a mapping's member and its line.
+type Key struct {
+	Name string
+	Line int
+}
+
+// Get returns the member of that name.
+func (n *Node) Get(name string) *Node {
+	for k, v := range n.Pairs() {
+		if k.Name == name {
+			return v
+		}
+	}
+	return nil
+}
+
+// Items yields the elements of a sequence.
+func (n *Node) Items() iter.Seq[*Node] {
+	return func(yield func(*Node) bool) {
+		if n == nil || n.Kind != yaml.SequenceNode {
+			return
+		}
+		for _, c := range n.Content {
+			if !yield((*Node)(c)) {
+				return
+			}
+		}
+	}
+}
+
+// Text returns a scalar's text as written, without quotes.
+func (n *Node) Text() string {
+	if n == nil || n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		return ""
+	}
+	return n.Value
+}
+
+// Base returns the last element of a cleaned path.
+func Base(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
