@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/seawall-security/seawall/internal/inventory"
+	"github.com/seawall-security/seawall/internal/inventory/binary"
+	"github.com/seawall-security/seawall/internal/inventory/java"
 	"github.com/seawall-security/seawall/internal/inventory/langpkg/gomod"
 	"github.com/seawall-security/seawall/internal/inventory/langpkg/npm"
 	"github.com/seawall-security/seawall/internal/inventory/langpkg/pypi"
@@ -16,6 +18,8 @@ import (
 func Collectors() []inventory.Collector {
 	return slices.Concat(
 		ospkg.Collectors(),
+		binary.Collectors(),
+		java.Collectors(),
 		npm.Collectors(),
 		pypi.Collectors(),
 		gomod.Collectors(),

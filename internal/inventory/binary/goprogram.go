@@ -1,0 +1,178 @@
+package binary
+
+import (
+	"bytes"
+	"runtime/debug"
+	"strings"
+)
+
+// goProgram is a program known by the path of its main package.
+type goProgram struct {
+	// path is the main package or a prefix of it ending in "/"; "*" at the end
+	// stands for the name.
+	path string
+	name string
+	// ecosystem is "Kubernetes" for its components, "" is "generic".
+	ecosystem string
+}
+
+func (p goProgram) system() string {
+	if p.ecosystem == "" {
+		return "generic"
+	}
+	return p.ecosystem
+}
+
+// kubernetesCommand is where the components of Kubernetes have their main packages.
+const kubernetesCommand = "k8s.io/kubernetes/cmd/"
+
+// knownProgram looks a program up by its main package.
+func knownProgram(info *debug.BuildInfo) (goProgram, bool) {
+	if name, ok := strings.CutPrefix(info.Path, kubernetesCommand); ok {
+		if i := strings.Index(name, "-sdk"); i > 0 { // vendors' builds: kubectl-sdk
+			name = name[:i]
+		}
+		return goProgram{name: name, ecosystem: "Kubernetes"}, true
+	}
+	for _, p := range [...]goProgram{
+		{path: "github.com/docker/cli/cmd/docker", name: "docker-cli"},
+		{path: "github.com/docker/docker/cmd/dockerd", name: "docker"},
+		{path: "github.com/moby/moby/cmd/dockerd", name: "docker"},
+		{path: "github.com/moby/moby/v2/cmd/dockerd", name: "docker"},
+		{path: "github.com/containerd/containerd/cmd/", name: "containerd"},
+		{path: "github.com/containerd/containerd/v2/cmd/", name: "containerd"},
+		{path: "github.com/opencontainers/runc", name: "runc"},
+		{path: "github.com/cri-o/cri-o/cmd/crio", name: "cri-o"},
+		{path: "github.com/coredns/coredns", name: "coredns"},
+		{path: "go.etcd.io/etcd", name: "etcd"},
+		{path: "go.etcd.io/etcd/server/", name: "etcd"},
+		{path: "go.etcd.io/etcd/etcdctl/", name: "etcdctl"},
+		{path: "github.com/traefik/traefik/v2/cmd/traefik", name: "traefik"},
+		{path: "github.com/traefik/traefik/v3/cmd/traefik", name: "traefik"},
+		{path: "github.com/containous/traefik/v2/cmd/traefik", name: "traefik"},
+		{path: "github.com/caddyserver/caddy/v2/cmd/caddy", name: "caddy"},
+		{path: "github.com/nats-io/nats-server", name: "nats-server"},
+		{path: "github.com/nats-io/nats-server/v2", name: "nats-server"},
+		{path: "github.com/hashicorp/vault", name: "vault"},
+		{path: "github.com/hashicorp/consul", name: "consul"},
+		{path: "github.com/hashicorp/terraform", name: "terraform"},
+		{path: "github.com/prometheus/prometheus/cmd/prometheus", name: "prometheus"},
+		{path: "github.com/prometheus/alertmanager/cmd/alertmanager", name: "alertmanager"},
+		{path: "github.com/grafana/grafana/pkg/cmd/", name: "grafana"},
+		{path: "github.com/minio/minio", name: "minio"},
+		{path: "helm.sh/helm/v3/cmd/helm", name: "helm"},
+		{path: "helm.sh/helm/v4/cmd/helm", name: "helm"},
+	} {
+		if info.Path == p.path || strings.HasSuffix(p.path, "/") && strings.HasPrefix(info.Path, p.path) {
+			return p, true
+		}
+	}
+	return goProgram{}, false
+}
+
+// wantsFramed reports whether the version of a program has to be searched for in its content.
+func wantsFramed(info *debug.BuildInfo) bool {
+	_, known := knownProgram(info)
+	version, _ := mainVersion(info)
+	return known && version == ""
+}
+
+// maxFramed bounds the version strings kept of one file.
+const maxFramed = 16
+
+// maxVersion bounds the length of one.
+const maxVersion = 64
+
+// versionScan finds the version strings that -X gave to the linker. Unlike the
+// strings of Go source, which the linker lays end to end, they stand alone
+// between NUL bytes.
+type versionScan struct {
+	carry []byte
+	found []string
+}
+
+// Write implements io.Writer; it never fails.
+func (s *versionScan) Write(chunk []byte) (int, error) {
+	// What may begin in the last chunk and end in this one.
+	seam := append(s.carry, chunk[:min(len(chunk), maxVersion+2)]...)
+	s.scan(seam)
+	s.scan(chunk)
+	tail := chunk
+	if len(chunk) < maxVersion+2 {
+		tail = seam
+	}
+	s.carry = append(s.carry[:0], tail[max(0, len(tail)-maxVersion-2):]...)
+	return len(chunk), nil
+}
+
+// scan looks at every dot: a version is NUL [v] digits dot digits dot digits … NUL.
+func (s *versionScan) scan(b []byte) {
+	for at := 0; ; {
+		i := bytes.IndexByte(b[at:], '.')
+		if i < 0 {
+			return
+		}
+		at += i + 1
+		start := at - 1
+		for start > 0 && at-start < 6 && digit(b[start-1]) {
+			start--
+		}
+		if start == at-1 {
+			continue
+		}
+		if start > 0 && b[start-1] == 'v' {
+			start--
+		}
+		if start == 0 || b[start-1] != 0 {
+			continue
+		}
+		end := bytes.IndexByte(b[start:min(len(b), start+maxVersion)], 0)
+		if end < 0 {
+			continue
+		}
+		s.add(b[start : start+end])
+	}
+}
+
+func (s *versionScan) add(text []byte) {
+	if len(s.found) == maxFramed || coreVersion(string(text)) == "" || strings.Count(coreVersion(string(text)), ".") != 2 {
+		return
+	}
+	for _, f := range s.found {
+		if f == string(text) {
+			return
+		}
+	}
+	s.found = append(s.found, string(text))
+}
+
+func digit(c byte) bool { return '0' <= c && c <= '9' }
+
+// coreVersion returns the upstream part of a version that vendors add to:
+// "v1.32.4-gke.10" is 1.32.4, "1.6.20~ds1-1+deb12u3" is 1.6.20; a release
+// candidate keeps its mark ("1.29.0-rc.1"). It is "" for what is no version of
+// two to four numbers.
+func coreVersion(s string) string {
+	s = strings.TrimPrefix(s, "v")
+	n := numeric(s)
+	core, rest := s[:n], s[n:]
+	if dots := strings.Count(core, "."); dots < 1 || dots > 3 || strings.Contains(core, "..") || core[0] == '.' || core[n-1] == '.' || len(core) > 32 {
+		return ""
+	}
+	switch {
+	case rest == "":
+		return core
+	case strings.IndexByte("-+~ ", rest[0]) < 0:
+		return ""
+	}
+	for _, pre := range [...]string{"-alpha", "-beta", "-rc"} {
+		if strings.HasPrefix(rest, pre) {
+			end := len(pre)
+			for end < len(rest) && (rest[end] == '.' || digit(rest[end])) {
+				end++
+			}
+			return core + strings.TrimSuffix(rest[:end], ".")
+		}
+	}
+	return core
+}
