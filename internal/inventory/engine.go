@@ -173,23 +173,10 @@ func (e *engine) layer(ctx context.Context, layer seawall.Layer, several bool) (
 		return nil, err
 	}
 	facts := w.rec.finish()
-	if cached && facts.reproducible() {
+	if cached && w.rec.reproducible() {
 		e.Cache.Put(key, e.Collectors, facts)
 	}
 	return facts, nil
-}
-
-// reproducible is false when reading the same bytes again might go better.
-func (l *LayerFacts) reproducible() bool {
-	if l.Unread.Count > 0 {
-		return false
-	}
-	for i := range l.Tallies {
-		if l.Tallies[i].Failed != "" {
-			return false
-		}
-	}
-	return true
 }
 
 // reportProgress sends progress until stop is called, which waits for the last message.

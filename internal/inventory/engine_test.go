@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,14 +34,14 @@ type fakeLayer struct {
 	digest  string
 	entries []seawall.Entry
 	walkErr error
-	walks   *int
+	walks   *atomic.Int32
 }
 
 func (l fakeLayer) Info() seawall.LayerInfo { return seawall.LayerInfo{Digest: l.digest} }
 func (l fakeLayer) CacheKey() string        { return l.digest }
 func (l fakeLayer) Walk(ctx context.Context, visit func(seawall.Entry) error) error {
 	if l.walks != nil {
-		*l.walks++
+		l.walks.Add(1)
 	}
 	for _, e := range l.entries {
 		if err := visit(e); err != nil {

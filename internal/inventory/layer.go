@@ -29,8 +29,9 @@ type LayerFacts struct {
 	Whiteouts, Opaques []string
 	// Tallies are one per collector, in the collectors' order.
 	Tallies []Tally
-	// Unread says which entries could not be read at all, whoever wanted them.
-	Unread Problems
+	// Missed are entries other than files that could not be read: what lies in an
+	// unreadable directory is unknown to every collector.
+	Missed Problems
 }
 
 // FileFacts are the facts one collector read from one file.
@@ -134,11 +135,12 @@ type recorder struct {
 	whiteouts, opaques []string
 	last               map[uint64]int // path hash of a wanted file -> sequence number of the latest entry there
 	links              []link
+	unreadable         bool // an entry could not be read
 
 	mu      sync.Mutex
 	files   []sequencedFacts
 	tallies []Tally
-	unread  Problems
+	missed  Problems
 }
 
 // link is a wanted hard link: a second name of an earlier entry.
@@ -247,11 +249,20 @@ func (r *recorder) failed(collector int, path string, panicked any) {
 	}
 }
 
-// unreadable records an entry that could not be read.
-func (r *recorder) unreadable(path string, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.unread.add(path, err.Error())
+// unread records an entry that could not be read, with the collectors that wanted it.
+func (r *recorder) unread(e *seawall.Entry, wanting []int) {
+	r.unreadable = true
+	for _, c := range wanting {
+		r.problem(c, e.Path, e.Err.Error())
+	}
+	if e.Kind != seawall.EntryFile {
+		r.missed.add(e.Path, e.Err.Error())
+	}
+}
+
+// reproducible is false when reading the same bytes again might go better.
+func (r *recorder) reproducible() bool {
+	return !r.unreadable && !slices.ContainsFunc(r.tallies, func(t Tally) bool { return t.Failed != "" })
 }
 
 // finish puts everything in order, once the walk and all its work are done.
@@ -259,7 +270,7 @@ func (r *recorder) finish() *LayerFacts {
 	l := &LayerFacts{
 		Paths: sortedSet(r.paths), Dirs: slices.Sorted(maps.Keys(r.dirs)),
 		Whiteouts: sortedSet(r.whiteouts), Opaques: sortedSet(r.opaques),
-		Tallies: r.tallies, Unread: r.unread,
+		Tallies: r.tallies, Missed: r.missed,
 	}
 	r.followLinks()
 	slices.SortFunc(r.files, func(a, b sequencedFacts) int {

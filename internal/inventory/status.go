@@ -8,7 +8,7 @@ import (
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
-// WalkStatus is the name under which entries are reported that could not be read whoever wanted them.
+// WalkStatus is the name under which directories are reported that could not be read.
 const WalkStatus = "walk"
 
 // statuses says how each collector fared over all layers.
@@ -33,12 +33,12 @@ func statuses(asset string, collectors []Collector, layers []*LayerFacts, found 
 		s.Found, s.MS = found[i], milliseconds(spent)
 		out = append(out, s)
 	}
-	var unread Problems
+	var missed Problems
 	for _, l := range layers {
-		unread.addAll(l.Unread)
+		missed.addAll(l.Missed)
 	}
-	if unread.Count > 0 {
-		out = append(out, status(asset, WalkStatus, unread))
+	if missed.Count > 0 {
+		out = append(out, status(asset, WalkStatus, missed))
 	}
 	return out
 }

@@ -67,7 +67,7 @@ func (w *walk) visit(e seawall.Entry) error {
 		return nil
 	default:
 		if e.Err != nil {
-			w.rec.unreadable(e.Path, e.Err)
+			w.rec.unread(&e, nil)
 		}
 		return nil
 	}
@@ -76,9 +76,7 @@ func (w *walk) visit(e seawall.Entry) error {
 		return nil
 	}
 	if e.Err != nil {
-		for _, c := range wanting {
-			w.rec.problem(c, e.Path, e.Err.Error())
-		}
+		w.rec.unread(&e, wanting)
 		return nil
 	}
 	w.rec.want(hash, w.seq)

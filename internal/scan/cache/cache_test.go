@@ -74,12 +74,12 @@ func fill(v reflect.Value, n *int) {
 }
 
 // filled has one fact of each kind, every field set, but what an entry does not
-// keep: time spent and failures.
+// keep: time spent and what keeps a layer from being cached.
 func filled() *inventory.LayerFacts {
 	l := &inventory.LayerFacts{}
 	n := 0
 	fill(reflect.ValueOf(l).Elem(), &n)
-	l.Unread = inventory.Problems{}
+	l.Missed = inventory.Problems{}
 	for i := range l.Tallies {
 		l.Tallies[i].Spent, l.Tallies[i].Failed = 0, ""
 	}

@@ -1,0 +1,377 @@
+package inventory
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seawall-security/seawall/internal/seawall"
+)
+
+// sumCollector wants *.bin and reports its length and first and last bytes in
+// every way a collector may read, so that a wrong page or window shows.
+type sumCollector struct{ name string }
+
+func (c sumCollector) Name() string                        { return c.name }
+func (sumCollector) Version() int                          { return 1 }
+func (sumCollector) Wants(p string, info fs.FileInfo) bool { return strings.HasSuffix(p, ".bin") }
+func (c sumCollector) Collect(_ context.Context, f seawall.File) ([]seawall.Fact, error) {
+	all, err := io.ReadAll(iotest.OneByteReader(io.LimitReader(f.Content, 1000)))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.Content.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	if err := iotest.TestReader(io.LimitReader(f.Content, 1000), all); err != nil {
+		return nil, err
+	}
+	tail := make([]byte, min(f.Content.Size(), pageSize+1))
+	if n, err := f.Content.ReadAt(tail, f.Content.Size()-int64(len(tail))); n != len(tail) || err != nil && err != io.EOF {
+		return nil, fmt.Errorf("tail: %d bytes, %w", n, err)
+	}
+	if n, err := f.Content.ReadAt(make([]byte, 1), f.Content.Size()); n != 0 || err != io.EOF {
+		return nil, fmt.Errorf("read at the end: %d, %v", n, err)
+	}
+	return packageFacts(c.name, f.Content.Size(), tail), nil
+}
+
+func packageFacts(name string, size int64, tail []byte) []seawall.Fact {
+	return []seawall.Fact{{Package: &seawall.Package{Name: name, Version: fmt.Sprintf("%d %x", size, tail[max(0, len(tail)-4):])}}}
+}
+
+// streamCollector is a sumCollector that also takes streams.
+type streamCollector struct{ sumCollector }
+
+func (c streamCollector) Stream(string, fs.FileInfo) Stream {
+	return &sumStream{name: c.name + " streamed"}
+}
+
+type sumStream struct {
+	name string
+	all  bytes.Buffer
+}
+
+func (s *sumStream) Write(p []byte) (int, error) { return s.all.Write(p) }
+func (s *sumStream) Facts() ([]seawall.Fact, error) {
+	return packageFacts(s.name, int64(s.all.Len()), s.all.Bytes()), nil
+}
+
+func numbered(n int) string {
+	var b bytes.Buffer
+	for i := 0; b.Len() < n; i++ {
+		fmt.Fprintf(&b, "%08x", i)
+	}
+	return b.String()[:n]
+}
+
+func TestContentIsWholeHoweverItIsHeld(t *testing.T) {
+	collectors := []Collector{sumCollector{"whole"}, streamCollector{sumCollector{"either"}}}
+	memory := NewMemory(2 << 20)
+	for _, size := range []int{1, 100, pageSize - 1, pageSize, pageSize + 1, 3<<20 + 17, streamOver + 5} {
+		content := numbered(size)
+		tail := fmt.Sprintf("%d %x", size, content[max(0, size-4):])
+		for _, e := range []seawall.Entry{file("a.bin", content), random("a.bin", content)} {
+			res := run(t, image(layer("", e)), Options{Collectors: collectors, Memory: memory})
+			want := []string{"whole " + tail + " :a.bin", "either " + tail + " :a.bin"}
+			if diff := cmp.Diff(want, seen(res.Packages)); diff != "" {
+				t.Errorf("%d bytes, random %v: (-want +got):\n%s%v", size, e.Random, diff, res.Statuses)
+			}
+		}
+	}
+	if !memory.held.TryAcquire(memory.pages) {
+		t.Error("pages were not given back")
+	}
+}
+
+func TestFileTooLargeToHold(t *testing.T) {
+	content := numbered(streamOver + 5)
+	tail := fmt.Sprintf("%d %x", len(content), content[len(content)-4:])
+	collectors := []Collector{sumCollector{"whole"}, streamCollector{sumCollector{"either"}}}
+	res := run(t, image(layer("", file("a.bin", content))), Options{Collectors: collectors, MaxFile: streamOver})
+	if diff := cmp.Diff([]string{"either streamed " + tail + " :a.bin"}, seen(res.Packages)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	wantStatuses(t, res.Statuses,
+		"whole partial 0 a.bin: needs random access to 16 MiB, more than the 16 MiB held in memory", "either ok 1 ")
+}
+
+func TestOnlyStreamersNeedNoMemory(t *testing.T) {
+	content := numbered(streamOver + 5)
+	res := run(t, image(layer("", file("a.bin", content))), Options{
+		Collectors: []Collector{streamCollector{sumCollector{"either"}}}, Memory: NewMemory(1 << 20),
+	})
+	if got := seen(res.Packages); len(got) != 1 || !strings.HasPrefix(got[0], "either streamed ") {
+		t.Errorf("packages = %v", got)
+	}
+}
+
+func TestReadInOrderIsBoundedForThoseThatCannotStream(t *testing.T) {
+	reader := funcCollector{name: "reads-all", collect: func(f seawall.File) ([]seawall.Fact, error) {
+		_, err := io.Copy(io.Discard, f.Content)
+		if err == nil {
+			err = errors.New("read all of it")
+		}
+		return nil, err
+	}}
+	res := run(t, image(layer("", random("a", numbered(1<<20)))), Options{Collectors: []Collector{reader}, MaxFile: 300_000})
+	wantStatuses(t, res.Statuses, "reads-all partial 0 a: more than 300000 bytes read in order: over the memory budget")
+}
+
+// funcCollector wants every file.
+type funcCollector struct {
+	name    string
+	wants   func(p string) bool
+	collect func(f seawall.File) ([]seawall.Fact, error)
+}
+
+func (c funcCollector) Name() string { return c.name }
+func (funcCollector) Version() int   { return 1 }
+func (c funcCollector) Wants(p string, _ fs.FileInfo) bool {
+	return c.wants == nil || c.wants(p)
+}
+func (c funcCollector) Collect(_ context.Context, f seawall.File) ([]seawall.Fact, error) {
+	return c.collect(f)
+}
+
+func wantStatuses(t *testing.T, got []seawall.CollectorStatus, want ...string) {
+	t.Helper()
+	var lines []string
+	for _, s := range got {
+		lines = append(lines, fmt.Sprintf("%s %s %d %s", s.Name, s.Status, s.Found, s.Reason))
+	}
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Errorf("statuses (-want +got):\n%s", diff)
+	}
+}
+
+func TestOneCollectorsTroubleIsItsOwn(t *testing.T) {
+	entries := []seawall.Entry{
+		file("a.list", "a 1"), file("bad.list", "b 1\nnonsense"), file("boom.list", "c 1"),
+		{Path: "locked.list", Kind: seawall.EntryFile, Info: fakeInfo{name: "locked.list"}, Err: fs.ErrPermission},
+		{Path: "locked.txt", Kind: seawall.EntryFile, Info: fakeInfo{name: "locked.txt"}, Err: fs.ErrPermission},
+		{Path: "lockeddir", Kind: seawall.EntryDir, Info: fakeInfo{name: "lockeddir"}, Err: fs.ErrPermission},
+		kind(seawall.EntrySymlink, "link.list", "../a.list"),
+		kind(seawall.EntryHardlink, "late.list", "locked.txt"),
+	}
+	boom := listCollector{collect: func(f seawall.File) {
+		if f.Path == "boom.list" {
+			panic("index out of range")
+		}
+	}}
+	picky := funcCollector{name: "picky", wants: func(p string) bool {
+		if p == "bad.list" {
+			panic("wants")
+		}
+		return p == "a.list"
+	}, collect: func(f seawall.File) ([]seawall.Fact, error) {
+		return nil, nil
+	}}
+	res := run(t, image(layer("", entries...)), Options{Collectors: []Collector{boom, picky, listCollector{}}})
+	wantStatuses(t, res.Statuses,
+		"test/list failed 3 boom.list: panic: index out of range",
+		"picky failed 0 bad.list: panic: wants",
+		`test/list partial 4 3 inputs: bad.list: bad line "nonsense"; late.list: hard link to locked.txt, whose content came earlier under that name; locked.list: permission denied`,
+		"walk partial 0 lockeddir: permission denied",
+	)
+	if diff := cmp.Diff([]seawall.ConfigFact{
+		{Kind: "link", Path: "link.list", Data: map[string]string{"to": "../a.list"}},
+		{Kind: "link", Path: "link.list", Data: map[string]string{"to": "../a.list"}},
+	}, res.Configs); diff != "" {
+		t.Errorf("links (-want +got):\n%s", diff)
+	}
+}
+
+func TestNestedMemory(t *testing.T) {
+	const mib = 1 << 20
+	var got []string
+	note := func(format string, args ...any) { got = append(got, fmt.Sprintf(format, args...)) }
+	c := funcCollector{name: "nested", collect: func(f seawall.File) ([]seawall.Fact, error) {
+		small, err := f.Budget(1 * mib)
+		note("1: %v", err)
+		big, err := f.Budget(9 * mib)
+		note("9 more: %v", err)
+		_, err = f.Budget(7 * mib)
+		note("7 more: %v", err)
+		big()
+		big()
+		_, err = f.Budget(7 * mib)
+		note("7 after giving 9 back: %v", err)
+		_, err = f.Budget(-1)
+		note("-1: %v", errors.Is(err, seawall.ErrBudget))
+		small()
+		return nil, nil
+	}}
+	// Three files one after another: what the first keeps is given back at its end.
+	res := run(t, image(layer("", file("a", "x"), file("b", "x"), file("c", "x"))), Options{
+		Collectors: []Collector{c}, Memory: NewMemory(16 * mib), Workers: 1,
+	})
+	wantStatuses(t, res.Statuses, "nested ok 0 ")
+	want := []string{
+		"1: <nil>", "9 more: <nil>",
+		"7 more: 7340032 bytes of nested content beside 10485760 held: over the memory budget",
+		"7 after giving 9 back: <nil>", "-1: true",
+	}
+	if diff := cmp.Diff(slices.Concat(want, want, want), got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestCancelledRunEnds(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("interrupted")
+	c := funcCollector{name: "c", collect: func(f seawall.File) ([]seawall.Fact, error) {
+		cancel(why)
+		return nil, nil
+	}}
+	endless := endlessLayer{}
+	_, err := Run(ctx, fakeTarget{layers: []seawall.Layer{endless, endless}}, Options{Collectors: []Collector{c}})
+	if !errors.Is(err, why) {
+		t.Errorf("error = %v", err)
+	}
+}
+
+// endlessLayer never ends by itself.
+type endlessLayer struct{ fakeLayer }
+
+func (endlessLayer) Walk(ctx context.Context, visit func(seawall.Entry) error) error {
+	for i := 0; ; i++ {
+		if err := visit(file(fmt.Sprint(i), "x")); err != nil {
+			return err
+		}
+	}
+}
+
+// memoryCache is an honest Cache in memory.
+type memoryCache struct {
+	mu   sync.Mutex
+	held map[string]*LayerFacts
+}
+
+func (c *memoryCache) Get(layer string, _ []Collector) (*LayerFacts, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l, ok := c.held[layer]
+	return l, ok
+}
+
+func (c *memoryCache) Put(layer string, _ []Collector, facts *LayerFacts) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held == nil {
+		c.held = map[string]*LayerFacts{}
+	}
+	c.held[layer] = facts
+}
+
+func TestCachedLayersAreNotWalkedAndGiveTheSame(t *testing.T) {
+	var walks atomic.Int32
+	counted := func(l fakeLayer) fakeLayer { l.walks = &walks; return l }
+	target := image(
+		counted(layer("L0", file("a/x.list", "x 1\nbad"), file("db.list", "a 1"))),
+		counted(layer("L1", opaque("a"), file("db.list", "a 1\nb 1"))),
+	)
+	o := Options{Collectors: []Collector{listCollector{}, editingJoiner{}}, Cache: &memoryCache{}, Workers: 1}
+	first, second := run(t, target, o), run(t, target, o)
+	if walks.Load() != 2 {
+		t.Errorf("%d walks, want 2", walks.Load())
+	}
+	for i := range first.Statuses {
+		first.Statuses[i].MS, second.Statuses[i].MS = 0, 0
+	}
+	if diff := cmp.Diff(first.Statuses, second.Statuses); diff != "" {
+		t.Errorf("statuses (-first +cached):\n%s", diff)
+	}
+	if diff := cmp.Diff(first.Packages, second.Packages); diff != "" {
+		t.Errorf("packages (-first +cached):\n%s", diff)
+	}
+	if first.Statuses[0].Status != seawall.RunPartial {
+		t.Error("the damaged file is not reported")
+	}
+}
+
+func TestWhatMayGoBetterAgainIsNotCached(t *testing.T) {
+	for name, bad := range map[string]seawall.Entry{
+		"panic":      file("boom.list", "x 1"),
+		"unreadable": {Path: "x.list", Kind: seawall.EntryFile, Info: fakeInfo{name: "x.list"}, Err: fs.ErrPermission},
+	} {
+		cache := &memoryCache{}
+		boom := listCollector{collect: func(f seawall.File) { panic("boom") }}
+		run(t, image(layer("L0", bad)), Options{Collectors: []Collector{boom}, Cache: cache})
+		if len(cache.held) != 0 {
+			t.Errorf("%s: cached", name)
+		}
+	}
+}
+
+// editingJoiner changes everything it may.
+type editingJoiner struct{ listCollector }
+
+func (editingJoiner) Name() string                   { return "test/join" }
+func (editingJoiner) Wants(string, fs.FileInfo) bool { return false }
+func (editingJoiner) Join(_ context.Context, m *Merged) error {
+	for i := range m.Packages {
+		m.Packages[i].Ecosystem = "Test"
+		m.Packages[i].Locations[0].Path += "!"
+	}
+	m.Asset.OS = &seawall.OS{ID: "test"}
+	m.Warn("one thing")
+	return nil
+}
+
+func TestJoinersSeeTheMergedFacts(t *testing.T) {
+	res := run(t, image(layer("L0", file("x.list", "x 1\ny 1")), layer("L1", whiteout("none"))),
+		Options{Collectors: []Collector{editingJoiner{}, listCollector{}, failingJoiner{}}})
+	if diff := cmp.Diff([]string{"x 1 L0:x.list!", "y 1 L0:x.list!"}, seen(res.Packages)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if res.Packages[0].Ecosystem != "Test" || res.Packages[0].Asset != "asset" || res.Asset.OS.ID != "test" {
+		t.Errorf("package %+v, asset %+v", res.Packages[0], res.Asset)
+	}
+	wantStatuses(t, res.Statuses, "test/join partial 0 one thing", "test/list ok 2 ", "test/fail failed 0 panic: join")
+}
+
+type failingJoiner struct{ editingJoiner }
+
+func (failingJoiner) Name() string                        { return "test/fail" }
+func (failingJoiner) Join(context.Context, *Merged) error { panic("join") }
+
+func TestShortContentIsCorrupt(t *testing.T) {
+	for _, size := range []int64{10, streamOver + 1} {
+		e := file("a.bin", "12345")
+		e.Info = fakeInfo{name: "a.bin", size: size}
+		_, err := Run(t.Context(), image(layer("L0", e)), Options{Collectors: []Collector{streamCollector{sumCollector{"s"}}}})
+		if !errors.Is(err, seawall.ErrCorrupt) || !strings.Contains(fmt.Sprint(err), "a.bin") {
+			t.Errorf("size %d: error = %v", size, err)
+		}
+	}
+}
+
+// describedTarget is an SBOM: facts but no layers.
+type describedTarget struct{ fakeTarget }
+
+func (describedTarget) Facts(context.Context) ([]seawall.Fact, error) {
+	return []seawall.Fact{
+		{Package: &seawall.Package{Name: "x", Version: "1"}},
+		{Package: &seawall.Package{Name: "x", Version: "1"}},
+	}, nil
+}
+
+func TestTargetThatDescribesItself(t *testing.T) {
+	res := run(t, describedTarget{}, Options{Collectors: []Collector{failingJoiner{}}})
+	if diff := cmp.Diff([]string{"x 1"}, seen(res.Packages)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	wantStatuses(t, res.Statuses, "test/fail ok 0 ")
+}
