@@ -32,7 +32,8 @@ func (Apk) Collect(_ context.Context, f seawall.File) ([]seawall.Fact, error) {
 		d.damage.add(err)
 	}
 	d.end()
-	return d.owned.appendTo(d.facts), d.damage.err()
+	facts := d.owned.appendTo(d.facts, &d.damage)
+	return facts, d.damage.err()
 }
 
 // apkFile is the state of reading an installed database.

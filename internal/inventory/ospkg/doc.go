@@ -26,5 +26,6 @@ func Collectors() []inventory.Collector {
 		Release{},
 		Dpkg{},
 		Apk{},
+		Rpm{},
 	}
 }

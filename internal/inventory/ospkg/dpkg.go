@@ -80,8 +80,12 @@ func (Dpkg) Collect(_ context.Context, f seawall.File) ([]seawall.Fact, error) {
 func ownedFiles(f seawall.File, name string, file func(line []byte) []byte) ([]seawall.Fact, error) {
 	name, _, _ = strings.Cut(name, ":")
 	var owned ownership
-	err := eachLine(f.Content, func(_ int, line []byte) { owned.add(name, file(line)) })
-	return owned.appendTo(nil), err
+	var d damage
+	if err := eachLine(f.Content, func(_ int, line []byte) { owned.add(name, file(line)) }); err != nil {
+		d.add(err)
+	}
+	facts := owned.appendTo(nil, &d)
+	return facts, d.err()
 }
 
 // statusFile is the state of reading a file of stanzas.

@@ -19,8 +19,11 @@ func (Release) Join(ctx context.Context, m *inventory.Merged) error {
 	}
 	found := complete(m.Packages, m.Asset.OS)
 	complete(m.Hidden, m.Asset.OS)
-	if found > 0 && m.Asset.OS == nil && m.Warn != nil {
+	if found > 0 && m.Asset.OS == nil {
 		m.Warn("no os-release or the like: the distribution of the packages is not known")
+	}
+	for _, database := range unmergedLog(m.Configs) {
+		m.Warn(database + ": the newest changes are only in its write-ahead log, which is not read; packages may be missing or outdated")
 	}
 	if err := ctx.Err(); err != nil {
 		return err

@@ -15,9 +15,10 @@ const (
 	// firstBuffer is enough for almost every line.
 	firstBuffer = 64 << 10
 	// maxRecords bounds the packages of one database; Debian has 64,000 in all.
-	maxRecords = 1 << 20
-	// maxOwned bounds the owned paths remembered of one file.
-	maxOwned = 4 << 20
+	maxRecords = 1 << 18
+	// maxOwned and maxOwnedBytes bound the owned paths remembered of one file.
+	maxOwned      = 1 << 18
+	maxOwnedBytes = 32 << 20
 )
 
 // eachLine calls line with every line of the content, without its end. The
