@@ -13,6 +13,7 @@ import (
 	"github.com/seawall-security/seawall/internal/source"
 	"github.com/seawall-security/seawall/internal/source/archive"
 	"github.com/seawall-security/seawall/internal/source/rootfs"
+	"github.com/seawall-security/seawall/internal/source/sbom"
 )
 
 // Openers returns every way to open a target.
@@ -21,6 +22,7 @@ func Openers() []source.Opener {
 		archive.Layout{},
 		archive.OCI{},
 		archive.Docker{},
+		sbom.Opener{},
 	}, rootfs.Openers()...)
 }
 
