@@ -27,7 +27,7 @@ func (m *Merged) merge(infos []seawall.LayerInfo, layers []*LayerFacts, collecto
 			f := &l.Files[j]
 			visible := o.visible(i, f.Path)
 			if visible {
-				found[f.Collector] += m.add(f.Facts, o.origin(infos, i, f))
+				found[f.Collector] += m.add(f.Facts, infos[i].Digest, o.origin(infos, i, f))
 			} else {
 				m.hide(f.Facts, infos[i].Digest, o.survivors(i, f))
 			}
@@ -37,15 +37,18 @@ func (m *Merged) merge(infos []seawall.LayerInfo, layers []*LayerFacts, collecto
 	return found
 }
 
-// add takes a visible file's facts. origin tells the layer that brought a package.
-func (m *Merged) add(facts []seawall.Fact, origin func(*seawall.Package) string) (counted int) {
+// add takes a visible file's facts from a layer. origin tells the layer that
+// brought a package.
+func (m *Merged) add(facts []seawall.Fact, layer string, origin func(*seawall.Package) string) (counted int) {
 	for i := range facts {
 		switch f := &facts[i]; {
 		case f.Package != nil:
 			m.Packages = append(m.Packages, inLayer(f.Package, origin(f.Package)))
 			counted++
 		case f.Config != nil:
-			m.Configs = append(m.Configs, *f.Config)
+			c := *f.Config
+			c.Layer = layer
+			m.Configs = append(m.Configs, c)
 			counted++
 		case f.File != nil:
 			m.Files = append(m.Files, *f.File)

@@ -70,6 +70,8 @@ type ConfigFact struct {
 	Kind string            `json:"kind"`
 	Path string            `json:"path,omitempty"`
 	Data map[string]string `json:"data,omitempty"`
+	// Layer is the digest of the layer that brought it; set by the engine.
+	Layer string `json:"layer,omitempty"`
 }
 
 // Object is a Kubernetes or other API object.
