@@ -133,9 +133,8 @@ func readLayers(ctx context.Context, layers []seawall.Layer, o Options) ([]*Laye
 	for i, layer := range layers {
 		walkers.Go(func() error {
 			var err error
-			facts[i], err = e.layer(walkCtx, layer, len(layers) > 1)
-			if err != nil {
-				return layerError(layers, i, err)
+			if facts[i], err = e.layer(walkCtx, layer, len(layers) > 1); err != nil {
+				return err
 			}
 			e.layers.Add(1)
 			return nil
@@ -150,13 +149,6 @@ func readLayers(ctx context.Context, layers []seawall.Layer, o Options) ([]*Laye
 	return facts, err
 }
 
-func layerError(layers []seawall.Layer, i int, err error) error {
-	if len(layers) == 1 && layers[0].Info().Digest == "" {
-		return err
-	}
-	return fmt.Errorf("reading layer %d (%s): %w", i, layers[i].Info().Digest, err)
-}
-
 // layer returns one layer's facts.
 func (e *engine) layer(ctx context.Context, layer seawall.Layer, several bool) (*LayerFacts, error) {
 	key := layer.CacheKey()
@@ -167,7 +159,12 @@ func (e *engine) layer(ctx context.Context, layer seawall.Layer, several bool) (
 		}
 	}
 	w := &walk{engine: e, ctx: ctx, rec: newRecorder(len(e.Collectors), several || cached), collected: map[string]collected{}}
-	err := layer.Walk(ctx, w.visit)
+	err := layer.Walk(ctx, func(entry seawall.Entry) error {
+		if err := w.visit(entry); err != nil {
+			return fmt.Errorf("layer %d: %w", layer.Info().Index, err)
+		}
+		return nil
+	})
 	w.jobs.Wait()
 	if err = errors.Join(err, ctx.Err()); err != nil {
 		return nil, err

@@ -347,13 +347,27 @@ type failingJoiner struct{ editingJoiner }
 func (failingJoiner) Name() string                        { return "test/fail" }
 func (failingJoiner) Join(context.Context, *Merged) error { panic("join") }
 
-func TestShortContentIsCorrupt(t *testing.T) {
-	for _, size := range []int64{10, streamOver + 1} {
+func TestDamageEndsTheRun(t *testing.T) {
+	short := func(size int64) fakeLayer {
 		e := file("a.bin", "12345")
 		e.Info = fakeInfo{name: "a.bin", size: size}
-		_, err := Run(t.Context(), image(layer("L0", e)), Options{Collectors: []Collector{streamCollector{sumCollector{"s"}}}})
-		if !errors.Is(err, seawall.ErrCorrupt) || !strings.Contains(fmt.Sprint(err), "a.bin") {
-			t.Errorf("size %d: error = %v", size, err)
+		return layer("L1", e)
+	}
+	broken := layer("L1", file("x.list", "x 1"))
+	broken.walkErr = fmt.Errorf("layer 1 (L1): %w", seawall.ErrCorrupt)
+	tests := []struct {
+		name string
+		bad  fakeLayer
+		want string
+	}{
+		{"the layer's own error", broken, "layer 1 (L1): corrupt input"},
+		{"content held shorter than its size", short(10), "layer 0: reading a.bin: content ends before its size: corrupt input"},
+		{"content streamed shorter than its size", short(streamOver + 1), "layer 0: reading a.bin: content ends before its size: corrupt input"},
+	}
+	for _, tt := range tests {
+		_, err := Run(t.Context(), image(layer("L0"), tt.bad), Options{Collectors: []Collector{streamCollector{sumCollector{"s"}}}})
+		if !errors.Is(err, seawall.ErrCorrupt) || err.Error() != tt.want {
+			t.Errorf("%s: error = %v", tt.name, err)
 		}
 	}
 }

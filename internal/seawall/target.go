@@ -34,7 +34,7 @@ type Layer interface {
 	// error visit returns. Paths are already cleaned and safe (see Entry). A layer
 	// may be walked once only; walks of different layers may run at the same time.
 	// Damage (truncation, a lying size, an exceeded bound) ends the walk with an
-	// error; a single unreadable file in a directory goes through Entry.Err.
+	// error naming the layer; a single unreadable file in a directory goes through Entry.Err.
 	Walk(ctx context.Context, visit func(Entry) error) error
 }
 
