@@ -4,15 +4,12 @@
 // Data flows: a directory or file -> archives opened where they are met (tar,
 // zip, gzip, zstd, bzip2; nested; bounded) -> each document shown to the
 // importers, which recognise it by content -> records, thinned (enumerated
-// versions a range already holds, duplicates, texts whose licence or the caller
-// forbids) -> the Sink, usually the database writer. A damaged document is
+// versions a range already holds, texts whose licence or the caller forbids) -> the Sink, usually the database writer. A damaged document is
 // noted with its place and the rest goes on; only the Sink's own errors stop a build.
 package build
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -86,7 +83,7 @@ type Report struct {
 	Damaged      []Damage
 	// Skipped counts the parts of entries left out, by reason.
 	Skipped map[string]int
-	// Sources sums up what was stored, by name.
+	// Sources sums up what was stored, by name; entries with one identifier count once.
 	Sources []seawall.DatabaseSource
 	// Scores counts CVEs with exploitation data.
 	Scores int
@@ -110,7 +107,7 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 		options: o,
 		report:  &Report{Formats: map[string]int{}, Skipped: map[string]int{}},
 		sources: map[string]*seawall.DatabaseSource{},
-		seen:    map[[sha256.Size]byte]struct{}{},
+		seen:    map[string]struct{}{},
 	}
 	err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -128,10 +125,32 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 	if err != nil {
 		return b.report, err
 	}
+	return b.report, b.finish()
+}
+
+// finish sums up the sources and tells the Sink of them.
+func (b *builder) finish() error {
+	whole := seawall.DatabaseSource{Name: b.options.Feed}
 	for _, name := range slices.Sorted(maps.Keys(b.sources)) {
-		b.report.Sources = append(b.report.Sources, *b.sources[name])
+		s := *b.sources[name]
+		b.report.Sources = append(b.report.Sources, s)
+		if b.options.Feed == "" {
+			if err := b.options.Sink(name, advisory.Record{Source: &s}); err != nil {
+				return err
+			}
+			continue
+		}
+		whole.Updated = max(whole.Updated, s.Updated)
+		if whole.Licence == "" {
+			whole.Licence = s.Licence
+		} else if s.Licence != "" && !strings.Contains(whole.Licence, s.Licence) {
+			whole.Licence += " AND " + s.Licence
+		}
 	}
-	return b.report, nil
+	if b.options.Feed == "" || len(b.sources) == 0 {
+		return nil
+	}
+	return b.options.Sink(b.options.Feed, advisory.Record{Source: &whole})
 }
 
 func relative(root, name string) string {
@@ -145,9 +164,9 @@ type builder struct {
 	options Options
 	report  *Report
 	sources map[string]*seawall.DatabaseSource
-	// seen holds digests of the advisories stored: the same entry often lies in
-	// several files (an index, a second format, an archive beside its content).
-	seen map[[sha256.Size]byte]struct{}
+	// seen holds the identifiers met, by source: an entry often lies in several
+	// files (one per release, an index, an archive beside its content).
+	seen map[string]struct{}
 	last advisory.Importer
 }
 
@@ -236,19 +255,15 @@ func (b *builder) record(format string, r advisory.Record) error {
 		}
 		return nil
 	case r.Advisory != nil:
-		if err := b.thin(r.Advisory); err != nil {
-			return err
-		}
-		if b.known(r.Advisory) {
-			b.report.Skipped["entry met before"]++
-			return nil
-		}
+		b.thin(r.Advisory)
 		if feed == "" {
 			feed = r.Advisory.Source
 		}
 		s := b.source(r.Advisory.Source)
-		s.Advisories++
 		s.Updated = max(s.Updated, r.Advisory.Modified)
+		if id := r.Advisory.Source + " " + r.Advisory.ID; !b.met(id) {
+			s.Advisories++
+		}
 	default:
 		b.report.Scores++
 		if feed == "" {
@@ -256,6 +271,12 @@ func (b *builder) record(format string, r advisory.Record) error {
 		}
 	}
 	return b.options.Sink(feed, r)
+}
+
+func (b *builder) met(id string) bool {
+	_, met := b.seen[id]
+	b.seen[id] = struct{}{}
+	return met
 }
 
 func (b *builder) source(name string) *seawall.DatabaseSource {
@@ -267,19 +288,8 @@ func (b *builder) source(name string) *seawall.DatabaseSource {
 	return s
 }
 
-func (b *builder) known(a *advisory.Advisory) bool {
-	text, err := json.Marshal(a)
-	if err != nil {
-		return false // only NaN scores cannot be encoded, and no importer makes one
-	}
-	sum := sha256.Sum256(text)
-	_, known := b.seen[sum]
-	b.seen[sum] = struct{}{}
-	return known
-}
-
 // thin drops what need not or must not be stored.
-func (b *builder) thin(a *advisory.Advisory) error {
+func (b *builder) thin(a *advisory.Advisory) {
 	if b.options.FactsOnly || !KeepsText(a.Source) {
 		a.Summary = ""
 	}
@@ -287,7 +297,6 @@ func (b *builder) thin(a *advisory.Advisory) error {
 	for i := range a.Affected {
 		outsideRanges(&a.Affected[i])
 	}
-	return nil
 }
 
 // maxSummary bounds a summary, in bytes.

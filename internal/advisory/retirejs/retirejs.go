@@ -153,8 +153,12 @@ func (v *vulnerability) span() (version.Set, error) {
 	return set, nil
 }
 
-// bound: "1.3.0-*" stands for the pre-releases of 1.3.0, of which -0 is the least.
+// bound: "1.3.0-*" stands for the pre-releases of 1.3.0, of which -0 is the
+// least; "~" sorts after every version.
 func bound(v string) string {
+	if v == "~" {
+		return ""
+	}
 	if before, ok := strings.CutSuffix(v, "-*"); ok {
 		return before + "-0"
 	}

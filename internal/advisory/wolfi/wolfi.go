@@ -73,10 +73,10 @@ func (Importer) Import(_ context.Context, _ string, r io.Reader, emit func(advis
 			Modified:  document.Time(string(entry.Events[len(entry.Events)-1].Timestamp)),
 			Affected:  []advisory.Affected{affected},
 		}
-		// One CVE is the vulnerability's own name; the CGA number is Chainguard's record of it.
 		if i := slices.IndexFunc(entry.Aliases, func(s string) bool { return strings.HasPrefix(s, "CVE-") }); i >= 0 {
-			a.ID = entry.Aliases[i]
-			a.Aliases = append(slices.Delete(slices.Clone([]string(entry.Aliases)), i, i+1), entry.ID)
+			// The CVE is the vulnerability's own name. The CGA number names Chainguard's
+			// record of it for this one package; with hundreds of packages per CVE it is no alias.
+			a.ID, a.Aliases = entry.Aliases[i], slices.Delete(slices.Clone([]string(entry.Aliases)), i, i+1)
 		}
 		if err := emit(advisory.Record{Advisory: a}); err != nil {
 			return err

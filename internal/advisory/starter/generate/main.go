@@ -1,0 +1,44 @@
+// Command generate writes the starter database from a directory of advisory
+// snapshots:
+//
+//	go run ./internal/advisory/starter/generate FROM [OUT]
+//
+// The bytes depend on the snapshots alone: facts only, the built time is that of
+// the newest source. Debian and Alpine are left out, their snapshots are old.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/seawall-security/seawall/internal/advisory/starter/snapshot"
+)
+
+func main() {
+	out := "internal/advisory/starter/starter.db"
+	switch len(os.Args) {
+	case 2:
+	case 3:
+		out = os.Args[2]
+	default:
+		fmt.Fprintln(os.Stderr, "usage: generate FROM [OUT]")
+		os.Exit(2)
+	}
+	if err := generate(os.Args[1], out); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(3)
+	}
+}
+
+func generate(from, out string) error {
+	data, report, err := snapshot.Build(context.Background(), from)
+	if err != nil {
+		return err
+	}
+	for _, s := range report.Sources {
+		fmt.Fprintf(os.Stderr, "%-14s %6d  %s\n", s.Name, s.Advisories, s.Updated)
+	}
+	fmt.Fprintf(os.Stderr, "%s: %d bytes\n", out, len(data))
+	return os.WriteFile(out, data, 0o644)
+}
