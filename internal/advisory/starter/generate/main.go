@@ -10,24 +10,24 @@ package main
 import (
 	"context"
 	"fmt"
+	"log"
 	"os"
 
 	"github.com/seawall-security/seawall/internal/advisory/starter/snapshot"
 )
 
 func main() {
+	log.SetFlags(0)
 	out := "internal/advisory/starter/starter.db"
 	switch len(os.Args) {
 	case 2:
 	case 3:
 		out = os.Args[2]
 	default:
-		fmt.Fprintln(os.Stderr, "usage: generate FROM [OUT]")
-		os.Exit(2)
+		log.Fatal("usage: generate FROM [OUT]")
 	}
 	if err := generate(os.Args[1], out); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(3)
+		log.Fatal(err)
 	}
 }
 
