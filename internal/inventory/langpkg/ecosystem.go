@@ -47,12 +47,12 @@ func (e Ecosystem) canonical(name string) string {
 	return e.fold(name)
 }
 
-func (e Ecosystem) purl(name, version string) string {
+func (e Ecosystem) purl(name, version string, qualifiers map[string]string) string {
 	var namespace string
 	if e.split != nil {
 		namespace, name = e.split(name)
 	}
-	return packageurl.NewPackageURL(e.Type, namespace, name, version, nil, "").ToString()
+	return packageurl.NewPackageURL(e.Type, namespace, name, version, packageurl.QualifiersFromMap(qualifiers), "").ToString()
 }
 
 func splitLast(name string) (string, string) {

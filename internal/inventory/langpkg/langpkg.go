@@ -100,6 +100,8 @@ type Dependency struct {
 	Line     int
 	Dev      bool
 	Licenses []string
+	// Qualifiers of the package URL, where its type requires any.
+	Qualifiers map[string]string
 }
 
 // List takes what a Format reads in one file.
@@ -149,7 +151,7 @@ func New(e Ecosystem, d Dependency) (*seawall.Package, error) {
 		Name:      name,
 		Version:   strings.Clone(d.Version),
 		Ecosystem: e.Name,
-		PURL:      e.purl(name, d.Version),
+		PURL:      e.purl(name, d.Version, d.Qualifiers),
 		Kind:      "language",
 		Dev:       d.Dev,
 		Licenses:  d.Licenses,
