@@ -26,6 +26,9 @@ type Result struct {
 	Findings []seawall.Finding
 	// Coverage says which packages could be judged at all.
 	Coverage []seawall.Coverage
+	// EndOfLife is the day security support of the asset's distribution ends
+	// (YYYY-MM-DD), from the detector that knows; the engine notes it in Asset.OS.
+	EndOfLife string
 	// Partial is why some inputs could not be judged; "" when all were.
 	Partial string
 }

@@ -35,6 +35,9 @@ func (s *scanner) judge(ctx context.Context, inv *inventory.Result, layers map[s
 		out.findings = append(out.findings, res.Findings...)
 		out.coverage = append(out.coverage, res.Coverage...)
 		out.statuses = append(out.statuses, status)
+		if res.EndOfLife != "" && inv.Asset.OS != nil {
+			inv.Asset.OS.EndOfLife = res.EndOfLife
+		}
 	}
 	for i := range out.coverage {
 		out.coverage[i].Asset = inv.Asset.ID
