@@ -3,6 +3,7 @@ package inventory
 import (
 	"cmp"
 	"context"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -11,9 +12,9 @@ import (
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
-// merge fills m with the visible facts of all layers, lowest first, and returns
-// how many facts each collector contributed (file facts, which only serve
-// joiners, not counted).
+// merge fills m with the visible facts of all layers, lowest first, in path
+// order, and returns how many facts each collector contributed (file facts,
+// which only serve joiners, not counted).
 //
 // The rules are those of the OCI image specification, layer.md: an entry
 // replaces what lies at its path below and, unless both are directories, all
@@ -22,28 +23,56 @@ import (
 func (m *Merged) merge(infos []seawall.LayerInfo, layers []*LayerFacts, collectors int) (found []int) {
 	found = make([]int, collectors)
 	o := newOverlay(layers)
-	for i, l := range layers {
-		for j := range l.Files {
-			f := &l.Files[j]
-			visible := o.visible(i, f.Path)
-			if visible {
-				found[f.Collector] += m.add(f.Facts, infos[i].Digest, o.origin(infos, i, f))
-			} else {
-				m.hide(f.Facts, infos[i].Digest, o.survivors(i, f))
+	packages, locations := 0, 0
+	for _, l := range layers {
+		for i := range l.Files {
+			for _, f := range l.Files[i].Facts {
+				if f.Package != nil {
+					packages++
+					locations += len(f.Package.Locations)
+				}
 			}
 		}
 	}
-	m.order()
+	m.Packages = make([]seawall.Package, 0, packages)
+	p := &placer{slab: make([]seawall.Location, 0, locations)}
+	for i, f := range inPathOrder(layers) {
+		if o.visible(i, f.Path) {
+			found[f.Collector] += m.add(f.Facts, p, infos[i].Digest, o.origin(infos, i, f))
+		} else {
+			m.hide(f.Facts, p, infos[i].Digest, o.survivors(i, f))
+		}
+	}
 	return found
+}
+
+// inPathOrder yields the files of all layers with their layer's index, by path,
+// then collector, then layer.
+func inPathOrder(layers []*LayerFacts) iter.Seq2[int, *FileFacts] {
+	return func(yield func(int, *FileFacts) bool) {
+		next := make([]int, len(layers))
+		for {
+			first := -1
+			for i, l := range layers {
+				if next[i] < len(l.Files) && (first < 0 || compareFiles(&l.Files[next[i]], &layers[first].Files[next[first]]) < 0) {
+					first = i
+				}
+			}
+			if first < 0 || !yield(first, &layers[first].Files[next[first]]) {
+				return
+			}
+			next[first]++
+		}
+	}
 }
 
 // add takes a visible file's facts from a layer. origin tells the layer that
 // brought a package.
-func (m *Merged) add(facts []seawall.Fact, layer string, origin func(*seawall.Package) string) (counted int) {
+func (m *Merged) add(facts []seawall.Fact, place *placer, layer string, origin func(*seawall.Package) string) (counted int) {
 	for i := range facts {
 		switch f := &facts[i]; {
 		case f.Package != nil:
-			m.Packages = append(m.Packages, inLayer(f.Package, origin(f.Package)))
+			m.Packages = append(m.Packages, place.in(f.Package, origin(f.Package)))
 			counted++
 		case f.Config != nil:
 			c := *f.Config
@@ -58,18 +87,25 @@ func (m *Merged) add(facts []seawall.Fact, layer string, origin func(*seawall.Pa
 }
 
 // hide keeps the packages of a hidden file, except those its visible successor still has.
-func (m *Merged) hide(facts []seawall.Fact, layer string, survivors map[packageKey]bool) {
+func (m *Merged) hide(facts []seawall.Fact, place *placer, layer string, survivors map[packageKey]bool) {
 	for i := range facts {
 		if p := facts[i].Package; p != nil && !survivors[keyOf(p)] {
-			m.Hidden = append(m.Hidden, inLayer(p, layer))
+			m.Hidden = append(m.Hidden, place.in(p, layer))
 		}
 	}
 }
 
-// inLayer returns a copy of a cached package that may be changed.
-func inLayer(p *seawall.Package, layer string) seawall.Package {
-	c := *p
-	c.Locations = slices.Clone(p.Locations)
+// placer makes copies of packages, which a cache may share, that say which layer
+// they are of. All their locations are in one allocation.
+type placer struct {
+	slab []seawall.Location
+}
+
+func (p *placer) in(pkg *seawall.Package, layer string) seawall.Package {
+	c := *pkg
+	n := len(p.slab)
+	p.slab = append(p.slab, pkg.Locations...)
+	c.Locations = p.slab[n:len(p.slab):len(p.slab)]
 	for i := range c.Locations {
 		c.Locations[i].Layer = layer
 	}
@@ -205,7 +241,9 @@ func (o *overlay) survivors(i int, f *FileFacts) map[packageKey]bool {
 }
 
 func packagesAt(l *LayerFacts, path string, collector int) map[packageKey]bool {
-	i, ok := slices.BinarySearchFunc(l.Files, fileKey{path, collector}, compareFile)
+	i, ok := slices.BinarySearchFunc(l.Files, fileKey{path, collector}, func(f FileFacts, k fileKey) int {
+		return cmp.Or(strings.Compare(f.Path, k.path), cmp.Compare(f.Collector, k.collector))
+	})
 	if !ok {
 		return nil
 	}
@@ -216,15 +254,6 @@ func packagesAt(l *LayerFacts, path string, collector int) map[packageKey]bool {
 		}
 	}
 	return set
-}
-
-// order puts everything in path order, keeping the order of facts within a file.
-func (m *Merged) order() {
-	byPath := func(a, b seawall.Package) int { return strings.Compare(a.Locations[0].Path, b.Locations[0].Path) }
-	slices.SortStableFunc(m.Packages, byPath)
-	slices.SortStableFunc(m.Hidden, byPath)
-	slices.SortStableFunc(m.Configs, func(a, b seawall.ConfigFact) int { return strings.Compare(a.Path, b.Path) })
-	slices.SortStableFunc(m.Files, func(a, b seawall.FileFact) int { return strings.Compare(a.Path, b.Path) })
 }
 
 // joinTally is how one joiner fared.
@@ -257,6 +286,6 @@ func (m *Merged) join(ctx context.Context, collectors []Collector) ([]joinTally,
 	return tallies, nil
 }
 
-func compareFile(f FileFacts, k fileKey) int {
-	return cmp.Or(strings.Compare(f.Path, k.path), cmp.Compare(f.Collector, k.collector))
+func compareFiles(a, b *FileFacts) int {
+	return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.Collector, b.Collector))
 }

@@ -69,6 +69,6 @@ func (m *Merged) describe(ctx context.Context, d seawall.Describer) error {
 	if err != nil {
 		return err
 	}
-	m.add(facts, "", func(*seawall.Package) string { return "" })
+	m.add(facts, &placer{}, "", func(*seawall.Package) string { return "" })
 	return nil
 }

@@ -144,6 +144,7 @@ func (e *encoder) fact(f *seawall.Fact) {
 		e.number(configFact)
 		e.string(f.Config.Kind)
 		e.string(f.Config.Path)
+		e.string(f.Config.Layer)
 		e.number(uint64(len(f.Config.Data)))
 		for _, k := range slices.Sorted(maps.Keys(f.Config.Data)) {
 			e.string(k)
@@ -338,7 +339,7 @@ func (d *decoder) fact(f *seawall.Fact) {
 	case fileFact:
 		f.File = &seawall.FileFact{Path: d.string(), Owner: d.string(), Mode: uint32(d.number()), Size: int64(d.number())}
 	case configFact:
-		f.Config = &seawall.ConfigFact{Kind: d.string(), Path: d.string()}
+		f.Config = &seawall.ConfigFact{Kind: d.string(), Path: d.string(), Layer: d.string()}
 		n := d.count(2)
 		f.Config.Data = make(map[string]string, n)
 		for range n {
