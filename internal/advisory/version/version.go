@@ -15,6 +15,7 @@ package version
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/seawall-security/seawall/internal/advisory"
@@ -269,4 +270,37 @@ func (v Version) In(r *advisory.Range) (bool, error) {
 		last, lastAfter, affected = at, after, e.Introduced != ""
 	}
 	return affected && (!limited || belowLimit), nil
+}
+
+// Fixes returns the fixed versions of a statement that come after v, oldest
+// first. The marks that end a range before a release's pre-releases ("2.0.0-0")
+// are written as the release.
+func (v Version) Fixes(a *advisory.Affected) []string {
+	var list []string
+	for _, r := range a.Ranges {
+		for _, e := range r.Events {
+			if e.Fixed == "" {
+				continue
+			}
+			fixed := v.scheme.withoutMark(e.Fixed)
+			if c, err := v.Compare(fixed); err == nil && c < 0 && !slices.Contains(list, fixed) {
+				list = append(list, fixed)
+			}
+		}
+	}
+	slices.SortFunc(list, v.scheme.compare)
+	return list
+}
+
+// withoutMark strips what below and gemComparator put after a release.
+func (s Scheme) withoutMark(v string) string {
+	switch s {
+	case Semver:
+		return strings.TrimSuffix(v, "-0")
+	case Packagist:
+		return strings.TrimSuffix(v, "-dev")
+	case RubyGems:
+		return strings.TrimSuffix(v, ".A")
+	}
+	return v
 }

@@ -1,0 +1,165 @@
+package vuln
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/seawall-security/seawall/internal/advisory"
+	"github.com/seawall-security/seawall/internal/advisory/version"
+	"github.com/seawall-security/seawall/internal/seawall"
+)
+
+// maxNamed is how many packages a reason names.
+const maxNamed = 3
+
+// coverage counts, per ecosystem, what could be judged.
+type coverage struct {
+	lookup     advisory.Lookup
+	ecosystems map[string]*ecosystemCoverage
+}
+
+type ecosystemCoverage struct {
+	packages int
+	// uncovered packages have no advisories in the database, by the ecosystem that would hold them.
+	uncovered map[string]int
+	// unknown packages are in no advisory database this program knows; unordered have advisories but a version without order.
+	unknown, unordered named
+	owned              int
+}
+
+// named counts packages and keeps the first names.
+type named struct {
+	count int
+	names []string
+}
+
+func (n *named) add(count int, name string) {
+	n.count += count
+	if len(n.names) < maxNamed && !slices.Contains(n.names, name) {
+		n.names = append(n.names, name)
+	}
+}
+
+func (n *named) String() string {
+	s := strings.Join(n.names, ", ")
+	if n.count > len(n.names) {
+		s += ", …"
+	}
+	return s
+}
+
+func newCoverage(lookup advisory.Lookup) *coverage {
+	return &coverage{lookup, map[string]*ecosystemCoverage{}}
+}
+
+func (c *coverage) of(ecosystem string) *ecosystemCoverage {
+	e := c.ecosystems[ecosystem]
+	if e == nil {
+		e = &ecosystemCoverage{uncovered: map[string]int{}}
+		c.ecosystems[ecosystem] = e
+	}
+	return e
+}
+
+// owned counts a package that its owner's advisories judge.
+func (c *coverage) owned(p *seawall.Package) {
+	e := c.of(p.Ecosystem)
+	e.packages++
+	e.owned++
+}
+
+// judged counts a subject; covered says whether the database could be asked, problem why its answer was no use.
+func (c *coverage) judged(s *subject, queries []query, covered bool, problem error) {
+	e := c.of(s.Ecosystem)
+	e.packages += s.count
+	switch {
+	case len(queries) == 0:
+		e.unknown.add(s.count, s.Name)
+	case !covered:
+		e.uncovered[queries[0].ecosystem] += s.count
+	case problem != nil:
+		e.unordered.add(s.count, strings.TrimSpace(s.Name+" "+s.Version))
+	}
+}
+
+// rows returns the coverage sorted by ecosystem.
+func (c *coverage) rows() []seawall.Coverage {
+	rows := make([]seawall.Coverage, 0, len(c.ecosystems))
+	for name, e := range c.ecosystems {
+		rows = append(rows, e.row(name))
+	}
+	slices.SortFunc(rows, func(a, b seawall.Coverage) int { return strings.Compare(a.Ecosystem, b.Ecosystem) })
+	return rows
+}
+
+func (e *ecosystemCoverage) row(name string) seawall.Coverage {
+	row := seawall.Coverage{Ecosystem: name, Packages: e.packages, Status: seawall.CoverageOK}
+	var reasons []string
+	missing := 0
+	for _, ecosystem := range sortedKeys(e.uncovered) {
+		n := e.uncovered[ecosystem]
+		missing += n
+		_, known := version.SchemeOf(ecosystem)
+		switch {
+		case !known:
+			reasons = append(reasons, fmt.Sprintf("no advisory database for %s is known to this program", ecosystem))
+			continue
+		case n == e.packages:
+			reasons = append(reasons, fmt.Sprintf("no advisories for %s in this database", ecosystem))
+		default:
+			reasons = append(reasons, fmt.Sprintf("%s: no advisories for %s in this database", packages(n), ecosystem))
+		}
+		if row.Remedy == "" {
+			row.Remedy = "seawall db update --ecosystem " + shellWord(ecosystem)
+		}
+	}
+	if n := e.unknown.count; n > 0 {
+		missing += n
+		if name == "" {
+			reasons = append(reasons, fmt.Sprintf("%s of no known ecosystem (%s)", packages(n), &e.unknown))
+		} else {
+			reasons = append(reasons, fmt.Sprintf("%s that no advisory database covers (%s)", packages(n), &e.unknown))
+		}
+	}
+	if n := e.unordered.count; n > 0 {
+		missing += n
+		reasons = append(reasons, fmt.Sprintf("%s with advisories but a version that cannot be ordered (%s)", packages(n), &e.unordered))
+	}
+	switch {
+	case missing == 0:
+	case missing >= e.packages-e.owned:
+		row.Status = seawall.CoverageNotEvaluated
+	default:
+		row.Status = seawall.CoveragePartial
+	}
+	if e.owned > 0 {
+		reasons = append(reasons, fmt.Sprintf("%s judged by the operating-system package they belong to", packages(e.owned)))
+	}
+	row.Reason = strings.Join(reasons, "; ")
+	return row
+}
+
+func packages(n int) string {
+	if n == 1 {
+		return "1 package"
+	}
+	return fmt.Sprintf("%d packages", n)
+}
+
+// shellWord quotes an ecosystem name for a command line.
+func shellWord(s string) string {
+	if strings.ContainsAny(s, " '\"") {
+		return "'" + s + "'"
+	}
+	return s
+}
+
+func sortedKeys(m map[string]int) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
