@@ -2,7 +2,6 @@
 package all
 
 import (
-	"github.com/seawall-security/seawall/internal/advisory"
 	"github.com/seawall-security/seawall/internal/detect"
 	"github.com/seawall-security/seawall/internal/detect/lifecycle"
 	"github.com/seawall-security/seawall/internal/detect/vuln"
@@ -10,7 +9,7 @@ import (
 
 // Detectors returns the detectors of still inputs. lookup may be nil when the
 // detectors are only asked for their rules.
-func Detectors(lookup advisory.Lookup) []detect.Detector {
+func Detectors(lookup vuln.Lookup) []detect.Detector {
 	return []detect.Detector{
 		vuln.New(lookup),
 		lifecycle.Detector{},

@@ -22,6 +22,9 @@ import (
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
+// Lookup is the advisory knowledge a Detector asks.
+type Lookup = advisory.Lookup
+
 // Detector finds known vulnerabilities, malicious packages and packages nobody maintains.
 type Detector struct {
 	lookup advisory.Lookup

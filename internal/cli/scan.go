@@ -1,0 +1,375 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seawall-security/seawall/internal/scan"
+	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/sink"
+	"github.com/seawall-security/seawall/internal/source"
+	sourceall "github.com/seawall-security/seawall/internal/source/all"
+)
+
+// scanFlags are the settings every kind of scan has.
+type scanFlags struct {
+	outputFlags
+	databaseFlags
+	suppressFlags
+	scanners        []string
+	failOn          string
+	name            string
+	offline         bool
+	platform        string
+	insecure        []string
+	namespace       string
+	allFileSystems  bool
+	strict          bool
+	requireCoverage bool
+	exitZero        bool
+	quiet           bool
+	noProgress      bool
+	verbose         bool
+	cacheDir        string
+	noCache         bool
+	timeout         time.Duration
+}
+
+func (f *scanFlags) add(cmd *cobra.Command) {
+	f.outputFlags.add(cmd)
+	f.databaseFlags.add(cmd)
+	f.suppressFlags.add(cmd)
+	flags := cmd.Flags()
+	flags.StringSliceVar(&f.scanners, "scanners", []string{"vuln"}, "what to look for: vuln")
+	flags.StringVar(&f.failOn, "fail-on", "", "exit 1 on an unsuppressed finding this severe or worse: critical, high, medium, low, any")
+	flags.StringVar(&f.name, "name", "", "call the target by this name in reports")
+	flags.BoolVar(&f.offline, "offline", false, "refuse everything that would leave this machine")
+	flags.BoolVar(&f.strict, "strict", false, "exit 3 when a single file could not be read or judged")
+	flags.BoolVar(&f.requireCoverage, "require-coverage", false, "exit 3 when packages have no advisories in the database")
+	flags.BoolVar(&f.exitZero, "exit-zero", false, "exit 0 where --fail-on would exit 1")
+	flags.BoolVar(&f.quiet, "quiet", false, "only results and errors: no progress, no warnings")
+	flags.BoolVar(&f.noProgress, "no-progress", false, "no progress line (it only shows on a terminal)")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "name every file that could not be read")
+	flags.StringVar(&f.cacheDir, "cache-dir", "", "where analysed layers and databases are kept (default: the user's cache directory)")
+	flags.BoolVar(&f.noCache, "no-cache", false, "analyse every layer again and keep nothing")
+	flags.DurationVar(&f.timeout, "timeout", 0, "give up after this long, for example 10m (default: no limit)")
+	_ = cmd.RegisterFlagCompletionFunc("scanners", fixedCompletion("vuln"))
+	_ = cmd.RegisterFlagCompletionFunc("fail-on", fixedCompletion("critical", "high", "medium", "low", "any"))
+}
+
+func (f *scanFlags) addImage(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.platform, "platform", "", "which image of a multi-platform one, for example linux/arm64 (default: linux on this machine's architecture)")
+	flags.StringSliceVar(&f.insecure, "insecure", nil, "registries (host[:port]) to reach over plain HTTP or unverified TLS")
+	flags.StringVar(&f.namespace, "namespace", "", "containerd namespace (default: default, then k8s.io)")
+}
+
+func (a *app) scanCommand() *cobra.Command {
+	return group("scan", "Find what is dangerous in an image, a filesystem, a host or an SBOM",
+		"Scan finds known vulnerabilities in what is installed, bundled or declared, and says\nplainly what it could not judge. Each target kind has its own command.",
+		a.scanImageCommand(),
+		a.scanDirectoryCommand("rootfs", "rootfs DIR...", "Scan root filesystems: unpacked images, mounted disks, chroots", "  seawall scan rootfs ./rootfs\n  seawall scan rootfs /mnt/disk --format json", "rootfs:"),
+		a.scanDirectoryCommand("fs", "fs [PATH...]", "Scan source trees: lock files, manifests, bundled packages", "  seawall scan fs .\n  seawall scan fs ./package-lock.json --fail-on high", "fs:"),
+		a.scanHostCommand(),
+		a.scanSBOMCommand(),
+	)
+}
+
+func (a *app) scanImageCommand() *cobra.Command {
+	var f scanFlags
+	cmd := &cobra.Command{
+		Use:   "image TARGET...",
+		Short: "Scan container images",
+		Long: `Scan container images, wherever they are:
+
+  REF                     in a registry (nginx, ghcr.io/org/app:1, host:5000/app@sha256:…)
+  oci:DIR[:TAG|@DIGEST]   an OCI image layout directory
+  oci-archive:TAR         the same as a tar
+  docker-archive:TAR      what docker save wrote; - is standard input
+  docker:REF              a Docker or podman engine, through its socket
+  containerd:REF          containerd's content store
+
+A path of an archive or a layout works too; it is recognised by its content.
+Layers already analysed are taken from the cache.`,
+		Example: `  seawall scan image nginx:1.25
+  seawall scan image oci:./build docker-archive:old.tar --format json
+  docker save app | seawall scan image docker-archive:- --fail-on high
+  seawall scan image registry.example.org/app:1 --platform linux/arm64`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runScan(cmd, &f, "", args) },
+	}
+	f.add(cmd)
+	f.addImage(cmd)
+	return cmd
+}
+
+func (a *app) scanDirectoryCommand(name, use, short, example, scheme string) *cobra.Command {
+	var f scanFlags
+	args := cobra.MinimumNArgs(1)
+	if name == "fs" {
+		args = cobra.ArbitraryArgs
+	}
+	cmd := &cobra.Command{
+		Use: use, Short: short, Example: example, Args: args,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				args = []string{"."}
+			}
+			return a.runScan(cmd, &f, scheme, args)
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveDefault
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func (a *app) scanHostCommand() *cobra.Command {
+	var f scanFlags
+	root := "/"
+	cmd := &cobra.Command{
+		Use:     "host",
+		Short:   "Scan this machine",
+		Long:    "Scan this machine's root filesystem. Other mounts, and the storage of container engines,\nare left out unless --all-file-systems is given.",
+		Example: "  seawall scan host\n  seawall scan host --root /host --format json      from inside a privileged pod",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runScan(cmd, &f, "host:", []string{root}) },
+	}
+	f.add(cmd)
+	cmd.Flags().StringVar(&root, "root", root, "where the machine's root is mounted")
+	cmd.Flags().BoolVar(&f.allFileSystems, "all-file-systems", false, "descend into other mounts and container storage")
+	return cmd
+}
+
+func (a *app) scanSBOMCommand() *cobra.Command {
+	var f scanFlags
+	cmd := &cobra.Command{
+		Use:     "sbom FILE...",
+		Short:   "Scan software bills of materials: CycloneDX 1.2 to 1.7, SPDX 2.2 and 2.3",
+		Example: "  seawall scan sbom app.cdx.json\n  seawall scan sbom app.spdx --fail-on critical",
+		Args:    cobra.MinimumNArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.runScan(cmd, &f, "sbom:", args) },
+	}
+	f.add(cmd)
+	return cmd
+}
+
+// runScan turns flags into a scan.Config, runs it, and turns its outcome into an exit status.
+func (a *app) runScan(cmd *cobra.Command, f *scanFlags, scheme string, args []string) error {
+	cfg, err := a.scanConfig(cmd, f)
+	if err != nil {
+		return err
+	}
+	db, err := a.openDatabase(&f.databaseFlags, f.cacheDir)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	addKnowledge(&cfg, db)
+	suppressor, err := f.suppressFlags.load(cfg.Now())
+	if err != nil {
+		return err
+	}
+	cfg.Suppressor = suppressor
+	reports, err := a.openReports(&f.outputFlags)
+	if err != nil {
+		return err
+	}
+	handler, finish := a.withProgress(reports.handler, f)
+	outcome, err := scan.Run(cmd.Context(), cfg, a.targets(f, scheme, args), handler)
+	finish()
+	if err != nil {
+		reports.discard()
+		return err
+	}
+	if len(outcome.Errors) == len(args) {
+		reports.discard() // nothing was scanned: an empty report would look clean
+		return a.targetErrors(cmd.Context(), outcome)
+	}
+	if err := reports.commit(); err != nil {
+		return err
+	}
+	if !f.quiet {
+		a.warn(f, outcome, suppressor.Warnings())
+	}
+	return a.verdict(cmd.Context(), f, outcome)
+}
+
+func (a *app) scanConfig(cmd *cobra.Command, f *scanFlags) (scan.Config, error) {
+	cfg := scan.Config{
+		Tool:    seawall.Tool{Name: "seawall", Version: a.Version},
+		Timeout: f.timeout,
+		Now:     a.clock(),
+		RunID:   a.runID(),
+	}
+	for _, s := range f.scanners {
+		if s != "vuln" {
+			return cfg, usageError(cmd, fmt.Errorf("--scanners %s: this version has vuln only", s))
+		}
+	}
+	switch f.failOn {
+	case "":
+	case "any":
+		level := seawall.SeverityUnknown
+		cfg.FailOn = &level
+	default:
+		level, err := seawall.ParseSeverity(f.failOn)
+		if err != nil || level < seawall.SeverityLow {
+			return cfg, usageError(cmd, fmt.Errorf("--fail-on %q: want critical, high, medium, low or any", f.failOn))
+		}
+		cfg.FailOn = &level
+	}
+	cache, err := a.openCache(f)
+	if err != nil {
+		return cfg, err
+	}
+	cfg.Cache = cache
+	return cfg, nil
+}
+
+// clock is the time runs are stamped with.
+func (a *app) clock() func() time.Time {
+	if seconds, err := strconv.ParseInt(a.getenv("SOURCE_DATE_EPOCH"), 10, 64); err == nil {
+		return func() time.Time { return time.Unix(seconds, 0).UTC() }
+	}
+	if a.Now != nil {
+		return a.Now
+	}
+	return time.Now
+}
+
+// runID is fixed when the time is, so that the same input gives the same report.
+func (a *app) runID() string {
+	if epoch := a.getenv("SOURCE_DATE_EPOCH"); epoch != "" {
+		return "source-date-epoch-" + epoch
+	}
+	return ""
+}
+
+// targets binds each name to its opener.
+func (a *app) targets(f *scanFlags, scheme string, names []string) []scan.Target {
+	options := source.Options{
+		Platform: f.platform, Offline: f.offline, Insecure: f.insecure, Namespace: f.namespace,
+		AllFileSystems: f.allFileSystems, Stdin: a.Stdin,
+	}
+	var targets []scan.Target
+	for _, name := range names {
+		targets = append(targets, scan.Target{Name: name, Open: func(ctx context.Context) (seawall.Target, error) {
+			target, err := sourceall.Open(ctx, scheme+name, options)
+			if err == nil && f.name != "" {
+				return renamed{target, f.name}, nil
+			}
+			return target, err
+		}})
+	}
+	return targets
+}
+
+// renamed is a target under the name the user chose.
+type renamed struct {
+	seawall.Target
+	name string
+}
+
+// Asset implements seawall.Target.
+func (r renamed) Asset() seawall.Asset {
+	asset := r.Target.Asset()
+	if asset.Digest == "" && asset.ID != "" && strings.HasSuffix(asset.ID, asset.Name) {
+		asset.ID = strings.TrimSuffix(asset.ID, asset.Name) + r.name
+	}
+	asset.Name = r.name
+	return asset
+}
+
+// Facts implements seawall.Describer for targets that have facts of their own.
+func (r renamed) Facts(ctx context.Context) ([]seawall.Fact, error) {
+	if d, ok := r.Target.(seawall.Describer); ok {
+		return d.Facts(ctx)
+	}
+	return nil, nil
+}
+
+// withProgress adds the progress line where it is wanted and can be seen.
+func (a *app) withProgress(h sink.Handler, f *scanFlags) (handler sink.Handler, finish func()) {
+	width, terminal := terminalWidth(a.Stderr)
+	if !terminal || f.quiet || f.noProgress {
+		return h, func() {}
+	}
+	line := &progress{w: a.Stderr, width: width, now: time.Now}
+	return sink.Multi(h, line), func() { _ = line.Close() }
+}
+
+// warn tells on standard error what the report's reader should know of the run.
+func (a *app) warn(f *scanFlags, o scan.Outcome, warnings []string) {
+	for _, w := range warnings {
+		fmt.Fprintln(a.Stderr, "seawall:", printable(w))
+	}
+	if len(o.Partial) > 0 && !f.verbose {
+		fmt.Fprintf(a.Stderr, "seawall: %d collectors could not read everything (--verbose names them, --strict makes it an error)\n", len(o.Partial))
+	}
+	if !f.verbose {
+		return
+	}
+	for _, s := range o.Partial {
+		fmt.Fprintf(a.Stderr, "seawall: %s: partial: %s\n", s.Name, printable(s.Reason))
+	}
+}
+
+// verdict maps an outcome to an exit status. Precedence is 3, 1, 0 (2 was decided before the run).
+func (a *app) verdict(ctx context.Context, f *scanFlags, o scan.Outcome) error {
+	if len(o.Errors) > 0 {
+		return a.targetErrors(ctx, o)
+	}
+	if len(o.Failed) > 0 {
+		return fmt.Errorf("%s failed: %s", o.Failed[0].Name, o.Failed[0].Reason)
+	}
+	if f.strict && len(o.Partial) > 0 {
+		return fmt.Errorf("--strict: %s could not read everything: %s", o.Partial[0].Name, o.Partial[0].Reason)
+	}
+	if f.requireCoverage && o.NotEvaluated > 0 {
+		return seawall.WithHint(fmt.Errorf("--require-coverage: %d packages have no advisories in this database", o.NotEvaluated), "fetch them with: seawall db update")
+	}
+	if o.Blocking > 0 && !f.exitZero {
+		return errBlocked(fmt.Sprintf("--fail-on %s: %d findings at or above the threshold", f.failOn, o.Blocking))
+	}
+	return nil
+}
+
+// targetErrors reports every target that could not be scanned; a usage error among them decides.
+func (a *app) targetErrors(ctx context.Context, o scan.Outcome) error {
+	code, last := exitIncomplete, error(nil)
+	for _, e := range o.Errors {
+		if errors.Is(e.Err, seawall.ErrUsage) {
+			code = exitUsage
+		}
+		if last != nil {
+			a.printError(ctx, last)
+		}
+		last = e
+	}
+	return &codedError{code: code, err: last}
+}
+
+// cacheDirectory is --cache-dir or the user's cache directory.
+func (a *app) cacheDirectory(flag string) (string, error) {
+	if flag != "" {
+		return flag, nil
+	}
+	base := a.getenv("XDG_CACHE_HOME")
+	if base == "" {
+		home := a.getenv("HOME")
+		if home == "" {
+			return "", errors.New("neither XDG_CACHE_HOME nor HOME is set: give --cache-dir")
+		}
+		base = filepath.Join(home, ".cache")
+	}
+	return filepath.Join(base, "seawall"), nil
+}
