@@ -162,8 +162,8 @@ func (doc *document) addCyclone(c *cyclonePart, depth int) error {
 		// No packages; what is inside them is looked at below.
 	default:
 		// Applications without a version and a package URL are the lock files
-		// that tools group components by.
-		if c.PURL != "" || c.Version != "" || c.Type == "library" {
+		// that tools group components by; up to 1.3 a version had to be there.
+		if c.PURL != "" || c.Type == "library" || c.Version != "" && c.Version != "0.0.0" {
 			doc.components = append(doc.components, c.component())
 		}
 	}
@@ -206,6 +206,8 @@ func (c *cyclonePart) component() component {
 			if out.layer == "" {
 				out.layer = value
 			}
+		case "cdx:npm:package:development":
+			out.dev = value == "true"
 		case "seawall:ecosystem":
 			out.ecosystem = value
 		}

@@ -14,7 +14,7 @@ func (c *component) pack(documentOS *seawall.OS) *seawall.Package {
 	p := &seawall.Package{
 		Name: c.name, Version: c.version, PURL: c.purl, Kind: "sbom",
 		Ecosystem: c.ecosystem, Source: c.source, SourceVersion: c.sourceVersion, Module: c.module,
-		Vendor: c.supplier, Licenses: c.licenses,
+		Vendor: c.supplier, Licenses: c.licenses, Dev: c.dev,
 	}
 	if c.path != "" || c.layer != "" {
 		p.Locations = []seawall.Location{{Path: c.path, Layer: c.layer}}

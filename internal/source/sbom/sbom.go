@@ -104,6 +104,7 @@ type component struct {
 	sourceVersion       string
 	module              string
 	ecosystem           string // as our own writer states it
+	dev                 bool
 }
 
 // errFormat carries the formats that are read.
