@@ -63,7 +63,8 @@ type Affected struct {
 	Ranges   []Range
 	Versions []string
 	// Unaffected is true for a "not affected" statement: it wins over other
-	// sources of the same vendor and must not become a finding.
+	// sources of the same vendor and must not become a finding. Ranges, Versions and
+	// State are empty: it is said of every version.
 	Unaffected bool
 	State      seawall.VulnerabilityState
 	// Severity is the vendor's for this package (Debian urgency), SeverityUnknown when none.
@@ -108,6 +109,9 @@ type Exploitation struct {
 	KEVAdded   string
 	Ransomware bool
 	EPSS       *seawall.EPSS
+	// Score is the base score some other advisory of the database gives the CVE,
+	// without its vector: for advisories that give none. Importers leave it nil.
+	Score *seawall.CVSS
 }
 
 // Record is one thing an importer read; exactly one field is set.
@@ -152,9 +156,9 @@ type Match struct {
 type Lookup interface {
 	// Info describes the database.
 	Info() seawall.DatabaseInfo
-	// Covers says whether the database holds any advisory for the ecosystem with
-	// its release ("Debian:12"; "npm").
-	Covers(ecosystem string) bool
+	// Sources names the sources with advisories for the ecosystem with its release
+	// ("Debian:12"; "npm"), sorted; none means its packages cannot be judged.
+	Sources(ecosystem string) []string
 	// Find returns every statement on a package, those of withdrawn advisories left
 	// out. The name need not be canonical.
 	Find(ecosystem, name string) ([]Match, error)

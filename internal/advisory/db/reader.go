@@ -147,8 +147,18 @@ func (r *Reader) Ecosystems() []Ecosystem {
 	return list
 }
 
-// Covers implements advisory.Lookup.
+// Covers says whether the database holds any advisory for the ecosystem.
 func (r *Reader) Covers(ecosystem string) bool { return len(r.places[ecosystem]) > 0 }
+
+// Sources implements advisory.Lookup.
+func (r *Reader) Sources(ecosystem string) []string {
+	var names []string
+	for _, p := range r.places[ecosystem] {
+		names = append(names, r.table.sections[p.section].source.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
 // Find implements advisory.Lookup.
 func (r *Reader) Find(ecosystem, name string) ([]advisory.Match, error) {

@@ -1,6 +1,7 @@
 package vuln
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,12 +18,14 @@ const maxNamed = 3
 type coverage struct {
 	lookup     advisory.Lookup
 	ecosystems map[string]*ecosystemCoverage
+	databases  map[string]int // what is held, by ecosystem asked
 }
 
 type ecosystemCoverage struct {
 	packages int
 	// uncovered packages have no advisories in the database, by the ecosystem that would hold them.
-	uncovered map[string]int
+	// partly covered ones only selective sources.
+	uncovered, partly map[string]int
 	// unknown packages are in no advisory database this program knows; unordered have advisories but a version without order.
 	unknown, unordered named
 	owned              int
@@ -50,13 +53,13 @@ func (n *named) String() string {
 }
 
 func newCoverage(lookup advisory.Lookup) *coverage {
-	return &coverage{lookup, map[string]*ecosystemCoverage{}}
+	return &coverage{lookup, map[string]*ecosystemCoverage{}, map[string]int{}}
 }
 
 func (c *coverage) of(ecosystem string) *ecosystemCoverage {
 	e := c.ecosystems[ecosystem]
 	if e == nil {
-		e = &ecosystemCoverage{uncovered: map[string]int{}}
+		e = &ecosystemCoverage{uncovered: map[string]int{}, partly: map[string]int{}}
 		c.ecosystems[ecosystem] = e
 	}
 	return e
@@ -69,18 +72,55 @@ func (c *coverage) owned(p *seawall.Package) {
 	e.owned++
 }
 
-// judged counts a subject; covered says whether the database could be asked, problem why its answer was no use.
-func (c *coverage) judged(s *subject, queries []query, covered bool, problem error) {
+// judged counts a subject; problem is why the database's answer was no use.
+func (c *coverage) judged(s *subject, queries []query, problem error) {
 	e := c.of(s.Ecosystem)
 	e.packages += s.count
-	switch {
-	case len(queries) == 0:
+	if len(queries) == 0 {
 		e.unknown.add(s.count, s.Name)
-	case !covered:
+		return
+	}
+	known := coverageNone
+	for _, q := range queries {
+		known = max(known, c.known(q.ecosystem))
+	}
+	switch {
+	case known == coverageNone:
 		e.uncovered[queries[0].ecosystem] += s.count
 	case problem != nil:
 		e.unordered.add(s.count, strings.TrimSpace(s.Name+" "+s.Version))
+	case known == coverageSome:
+		e.partly[queries[0].ecosystem] += s.count
 	}
+}
+
+// What a database holds of an ecosystem.
+const (
+	coverageNone = iota
+	// coverageSome: only sources that look at a part of the ecosystem.
+	coverageSome
+	coverageFull
+)
+
+// known says what the database holds of an ecosystem, asking once for each.
+func (c *coverage) known(ecosystem string) int {
+	known, ok := c.databases[ecosystem]
+	if !ok {
+		for _, source := range c.lookup.Sources(ecosystem) {
+			known = max(known, coverageSome)
+			if !isSelective(source) {
+				known = coverageFull
+			}
+		}
+		c.databases[ecosystem] = known
+	}
+	return known
+}
+
+// isSelective names the sources that cover a part of their ecosystem by
+// intent: a package they do not name is not thereby known to be free of vulnerabilities.
+func isSelective(source string) bool {
+	return source == "retirejs" // libraries that browsers load
 }
 
 // rows returns the coverage sorted by ecosystem.
@@ -110,9 +150,13 @@ func (e *ecosystemCoverage) row(name string) seawall.Coverage {
 		default:
 			reasons = append(reasons, fmt.Sprintf("%s: no advisories for %s in this database", packages(n), ecosystem))
 		}
-		if row.Remedy == "" {
-			row.Remedy = "seawall db update --ecosystem " + shellWord(ecosystem)
-		}
+		row.Remedy = cmp.Or(row.Remedy, updateCommand(ecosystem))
+	}
+	partly := 0
+	for _, ecosystem := range sortedKeys(e.partly) {
+		partly += e.partly[ecosystem]
+		reasons = append(reasons, fmt.Sprintf("%s judged only by what this database has for %s: advisories on some of its packages", packages(e.partly[ecosystem]), ecosystem))
+		row.Remedy = cmp.Or(row.Remedy, updateCommand(ecosystem))
 	}
 	if n := e.unknown.count; n > 0 {
 		missing += n
@@ -127,7 +171,7 @@ func (e *ecosystemCoverage) row(name string) seawall.Coverage {
 		reasons = append(reasons, fmt.Sprintf("%s with advisories but a version that cannot be ordered (%s)", packages(n), &e.unordered))
 	}
 	switch {
-	case missing == 0:
+	case missing == 0 && partly == 0:
 	case missing >= e.packages-e.owned:
 		row.Status = seawall.CoverageNotEvaluated
 	default:
@@ -147,12 +191,12 @@ func packages(n int) string {
 	return fmt.Sprintf("%d packages", n)
 }
 
-// shellWord quotes an ecosystem name for a command line.
-func shellWord(s string) string {
-	if strings.ContainsAny(s, " '\"") {
-		return "'" + s + "'"
+// updateCommand fetches an ecosystem's advisories.
+func updateCommand(ecosystem string) string {
+	if strings.Contains(ecosystem, " ") {
+		ecosystem = "'" + ecosystem + "'"
 	}
-	return s
+	return "seawall db update --ecosystem " + ecosystem
 }
 
 func sortedKeys(m map[string]int) []string {

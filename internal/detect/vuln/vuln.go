@@ -123,14 +123,9 @@ func (r *run) advisory(ref advisory.Ref) (*advisory.Advisory, error) {
 // judge returns the findings of one subject.
 func (r *run) judge(s *subject, c *coverage) ([]seawall.Finding, error) {
 	queries := queriesFor(s.Package)
-	covered := false
 	var held []statement
 	var problem error
 	for _, q := range queries {
-		if !r.lookup.Covers(q.ecosystem) {
-			continue
-		}
-		covered = true
 		matches, err := r.lookup.Find(q.ecosystem, q.name)
 		if err != nil {
 			return nil, fmt.Errorf("advisory database: %w", err)
@@ -162,7 +157,7 @@ func (r *run) judge(s *subject, c *coverage) ([]seawall.Finding, error) {
 			held = append(held, statement{Match: m, advisory: a, version: v, query: q})
 		}
 	}
-	c.judged(s, queries, covered, problem)
+	c.judged(s, queries, problem)
 	return r.findings(s, issues(held)), nil
 }
 
