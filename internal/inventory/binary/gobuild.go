@@ -48,15 +48,13 @@ func (Go) Collect(ctx context.Context, f seawall.File) ([]seawall.Fact, error) {
 		}
 		return streamAll(ctx, f, Go{}.Stream(f.Path, f.Info))
 	}
-	var framed []string
-	if wantsFramed(info) {
-		var s versionScan
-		if err := pour(ctx, f, &s); err != nil {
+	var text versionScan
+	if hasUnstatedVersion(info) {
+		if err := pour(ctx, f, &text); err != nil {
 			return nil, err
 		}
-		framed = s.found
 	}
-	return goFacts(f.Path, info, framed), nil
+	return goFacts(f.Path, info, &text), nil
 }
 
 // Stream implements inventory.Streamer.
@@ -116,7 +114,7 @@ type goStream struct {
 	tries   int
 	info    *debug.BuildInfo
 	old     bool // build info of before Go 1.18 was met: pointers, not text
-	framed  versionScan
+	text    versionScan
 }
 
 // Write implements inventory.Stream.
@@ -128,7 +126,7 @@ func (s *goStream) Write(chunk []byte) (int, error) {
 	if s.skip {
 		return len(chunk), nil
 	}
-	if _, err := s.framed.Write(chunk); err != nil {
+	if _, err := s.text.Write(chunk); err != nil {
 		return 0, err
 	}
 	if s.info != nil {
@@ -252,11 +250,11 @@ func (s *goStream) Facts() ([]seawall.Fact, error) {
 		}
 		return nil, nil
 	}
-	return goFacts(s.path, s.info, s.framed.found), nil
+	return goFacts(s.path, s.info, &s.text), nil
 }
 
-// goFacts turns build info into packages. framed are the linker-set version strings of the file.
-func goFacts(path string, info *debug.BuildInfo, framed []string) []seawall.Fact {
+// goFacts turns build info into packages. text holds the version strings of the file.
+func goFacts(path string, info *debug.BuildInfo, text *versionScan) []seawall.Fact {
 	facts := make([]seawall.Fact, 0, len(info.Deps)+2)
 	add := func(name, version string) {
 		p, err := langpkg.New(langpkg.Go(), langpkg.Dependency{Name: name, Version: version})
@@ -275,7 +273,10 @@ func goFacts(path string, info *debug.BuildInfo, framed []string) []seawall.Fact
 	switch {
 	case known && (program.ecosystem != "" || !stamped):
 		if version == "" {
-			version = unique(framed)
+			version = unique(text.found)
+		}
+		if version == "" && len(text.found) == 0 {
+			version = unique(text.lines)
 		}
 		if version == "" {
 			version = siblingVersion(info)
@@ -317,8 +318,8 @@ func toolchainVersion(s string) string {
 	return version
 }
 
-// numeric returns the length of the digits and dots s starts with.
-func numeric(s string) int {
+// numeric returns the length of the digits and dots that s starts with.
+func numeric[T string | []byte](s T) int {
 	for i := range len(s) {
 		if (s[i] < '0' || s[i] > '9') && s[i] != '.' {
 			return i

@@ -3,6 +3,7 @@ package binary
 import (
 	"bytes"
 	"runtime/debug"
+	"slices"
 	"strings"
 )
 
@@ -70,25 +71,27 @@ func knownProgram(info *debug.BuildInfo) (goProgram, bool) {
 	return goProgram{}, false
 }
 
-// wantsFramed reports whether the version of a program has to be searched for in its content.
-func wantsFramed(info *debug.BuildInfo) bool {
+// hasUnstatedVersion reports whether a known program's version has to be searched for in its content.
+func hasUnstatedVersion(info *debug.BuildInfo) bool {
 	_, known := knownProgram(info)
 	version, _ := mainVersion(info)
 	return known && version == ""
 }
 
 // maxFramed bounds the version strings kept of one file.
-const maxFramed = 16
+const maxFramed = 64
 
 // maxVersion bounds the length of one.
 const maxVersion = 64
 
-// versionScan finds the version strings that -X gave to the linker. Unlike the
-// strings of Go source, which the linker lays end to end, they stand alone
-// between NUL bytes.
+// versionScan finds the version strings of a program. In C programs and where -X
+// gave them to the linker they stand alone between NUL bytes; the strings of Go
+// source are laid end to end, so of those only a VERSION file embedded with its
+// line end can be told.
 type versionScan struct {
 	carry []byte
 	found []string
+	lines []string // ended by a line end; anything but a version's own bytes before
 }
 
 // Write implements io.Writer; it never fails.
@@ -105,7 +108,8 @@ func (s *versionScan) Write(chunk []byte) (int, error) {
 	return len(chunk), nil
 }
 
-// scan looks at every dot: a version is NUL [v] digits dot digits dot digits … NUL.
+// scan looks at every dot: a version is NUL [v] digits dot digits dot digits … NUL,
+// or digits dot digits dot digits line end.
 func (s *versionScan) scan(b []byte) {
 	for at := 0; ; {
 		i := bytes.IndexByte(b[at:], '.')
@@ -123,27 +127,29 @@ func (s *versionScan) scan(b []byte) {
 		if start > 0 && b[start-1] == 'v' {
 			start--
 		}
-		if start == 0 || b[start-1] != 0 {
+		if start == 0 {
 			continue
 		}
-		end := bytes.IndexByte(b[start:min(len(b), start+maxVersion)], 0)
-		if end < 0 {
-			continue
+		rest := b[start:min(len(b), start+maxVersion)]
+		switch {
+		case b[start-1] == 0:
+			if end := bytes.IndexByte(rest, 0); end >= 0 {
+				s.found = addVersion(s.found, rest[:end])
+			}
+		case b[start-1] != '.' && !digit(b[start-1]):
+			if end := numeric(rest); end < len(rest) && rest[end] == '\n' {
+				s.lines = addVersion(s.lines, rest[:end])
+			}
 		}
-		s.add(b[start : start+end])
 	}
 }
 
-func (s *versionScan) add(text []byte) {
-	if len(s.found) == maxFramed || coreVersion(string(text)) == "" || strings.Count(coreVersion(string(text)), ".") != 2 {
-		return
+// addVersion adds text to a list unless it is no version of three numbers, or is in it.
+func addVersion(list []string, text []byte) []string {
+	if len(list) == maxFramed || strings.Count(coreVersion(string(text)), ".") != 2 || slices.Contains(list, string(text)) {
+		return list
 	}
-	for _, f := range s.found {
-		if f == string(text) {
-			return
-		}
-	}
-	s.found = append(s.found, string(text))
+	return append(list, string(text))
 }
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }
