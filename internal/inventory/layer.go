@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -114,6 +113,14 @@ func (p Problems) String() string {
 	return b.String()
 }
 
+// parent is path.Dir for the clean paths of entries, without allocation.
+func parent(path string) string {
+	if i := strings.LastIndexByte(path, '/'); i >= 0 {
+		return path[:i]
+	}
+	return "."
+}
+
 // hashPath is the first 64 bits of SHA-256: an upper layer made by an attacker
 // must not be able to hide a lower file by a path that merely collides with it.
 func hashPath(path string) uint64 {
@@ -193,12 +200,12 @@ func (r *recorder) note(e *seawall.Entry, seq int) (uint64, error) {
 
 // noteParents remembers the directories a path implies.
 func (r *recorder) noteParents(p string) {
-	dir := path.Dir(p)
+	dir := parent(p)
 	if dir == r.lastDir {
 		return
 	}
 	r.lastDir = dir
-	for d := dir; d != "."; d = path.Dir(d) {
+	for d := dir; d != "."; d = parent(d) {
 		h := hashPath(d)
 		if _, known := r.dirs[h]; known {
 			return

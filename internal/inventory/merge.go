@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"iter"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -153,7 +152,7 @@ func (o *overlay) visible(i int, p string) bool {
 			return false
 		}
 	}
-	return !o.hidesBeneath(i, path.Dir(p))
+	return !o.hidesBeneath(i, parent(p))
 }
 
 // hidesBeneath says whether what layer i has beneath a directory is hidden by a layer above.
@@ -167,7 +166,7 @@ func (o *overlay) hidesBeneath(i int, dir string) bool {
 		hidden = hidden || contains(l.Opaques, dir) || contains(l.Whiteouts, dir) || contains(l.Paths, h)
 	}
 	if !hidden && dir != "." {
-		hidden = o.hidesBeneath(i, path.Dir(dir))
+		hidden = o.hidesBeneath(i, parent(dir))
 	}
 	o.dirs[i][dir] = hidden
 	return hidden
@@ -221,7 +220,7 @@ func (l *LayerFacts) removes(p string) bool {
 	if contains(l.Whiteouts, p) {
 		return true
 	}
-	for dir := path.Dir(p); ; dir = path.Dir(dir) {
+	for dir := parent(p); ; dir = parent(dir) {
 		if contains(l.Whiteouts, dir) || contains(l.Opaques, dir) || contains(l.Paths, hashPath(dir)) {
 			return true
 		}

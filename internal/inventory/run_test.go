@@ -3,6 +3,7 @@ package inventory
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -69,11 +70,11 @@ func (s *sumStream) Facts() ([]seawall.Fact, error) {
 }
 
 func numbered(n int) string {
-	var b bytes.Buffer
-	for i := 0; b.Len() < n; i++ {
-		fmt.Fprintf(&b, "%08x", i)
+	b := make([]byte, n+8)
+	for i := 0; i < n; i += 8 {
+		binary.BigEndian.PutUint64(b[i:], uint64(i))
 	}
-	return b.String()[:n]
+	return string(b[:n])
 }
 
 func TestContentIsWholeHoweverItIsHeld(t *testing.T) {
