@@ -8,7 +8,11 @@ import (
 
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/sink"
+	"github.com/seawall-security/seawall/internal/sink/cyclonedx"
 	"github.com/seawall-security/seawall/internal/sink/json"
+	"github.com/seawall-security/seawall/internal/sink/openvex"
+	"github.com/seawall-security/seawall/internal/sink/sarif"
+	"github.com/seawall-security/seawall/internal/sink/spdx"
 	"github.com/seawall-security/seawall/internal/sink/text"
 )
 
@@ -26,6 +30,10 @@ func Formats() []Format {
 		{"table", "readable text, worst first (default)", func(w io.Writer, o sink.Options) (sink.Handler, error) { return text.New(w, o), nil }},
 		{"json", "the whole report as one document, schema seawall/v1", filtered(json.New)},
 		{"jsonl", "the same as a stream of JSON lines", filtered(json.NewLines)},
+		{"sarif", "SARIF 2.1.0 for code scanning", filtered(sarif.New)},
+		{"cyclonedx", "CycloneDX 1.6 JSON: packages and vulnerabilities", filtered(cyclonedx.New)},
+		{"spdx", "SPDX 2.3 JSON: packages", filtered(spdx.New)},
+		{"openvex", "OpenVEX 0.2.0: one statement per vulnerability", filtered(openvex.New)},
 	}
 }
 
