@@ -27,5 +27,7 @@ func Collectors() []inventory.Collector {
 		Dpkg{},
 		Apk{},
 		Rpm{},
+		Pacman{},
+		Portage{},
 	}
 }

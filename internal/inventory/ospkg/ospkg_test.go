@@ -329,3 +329,87 @@ func TestJoin(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestPacman(t *testing.T) {
+	facts, err := collect(t, "var/lib/pacman/local/gcc-libs-14.2.1-1/desc",
+		"%NAME%\ngcc-libs\n\n%VERSION%\n14.2.1+r134-1\n\n%BASE%\ngcc\n\n%DESC%\n%NAME%\n\n%ARCH%\nx86_64\n\n%LICENSE%\nGPL-3.0-or-later\nFDL\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []seawall.Package{{Kind: "os", PURL: "pkg:alpm/", Name: "gcc-libs", Version: "14.2.1+r134-1", Source: "gcc", Arch: "x86_64", Licenses: []string{"GPL-3.0-or-later", "FDL"}}}
+	if diff := cmp.Diff(want, packages(facts)); diff != "" {
+		t.Error(diff)
+	}
+	facts, err = collect(t, "var/lib/pacman/local/gcc-libs-14.2.1-1/files",
+		"%FILES%\nusr/\nusr/bin/\nusr/lib/libgcc_s.so.1\nusr/share/info/x.info\n\n%BACKUP%\nusr/bin/no\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"gcc-libs usr/lib/libgcc_s.so.1"}, owned(facts)); diff != "" {
+		t.Error(diff)
+	}
+	if facts, err = collect(t, "var/lib/pacman/local/x-1-1/desc", "%NAME%\nx\n\n%VERSION%\n"); err == nil || facts != nil {
+		t.Errorf("a description without version gives %v, %v", facts, err)
+	}
+	if facts, err = collect(t, "var/lib/pacman/local/x/files", "%FILES%\nusr/bin/x\n"); err == nil || facts != nil {
+		t.Errorf("files of no package give %v, %v", facts, err)
+	}
+}
+
+func TestPortage(t *testing.T) {
+	facts, err := collect(t, "var/db/pkg/sys-apps/gawk-5.3.1-r1/PF", "gawk-5.3.1-r1\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]seawall.Package{{Kind: "os", PURL: "pkg:portage/", Name: "sys-apps/gawk", Version: "5.3.1-r1"}}, packages(facts)); diff != "" {
+		t.Error(diff)
+	}
+	facts, err = collect(t, "var/db/pkg/sys-apps/gawk-5.3.1-r1/CONTENTS",
+		"dir /usr/bin\nobj /usr/bin/a b 0123 1700000000\nsym /usr/bin/awk -> gawk 1700000000\nobj /usr/share/doc/x 0123 1\nobj broken\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"sys-apps/gawk usr/bin/a b"}, owned(facts)); diff != "" {
+		t.Error(diff)
+	}
+	for pf, want := range map[string][2]string{
+		"font-adobe-100dpi-1.0.3": {"font-adobe-100dpi", "1.0.3"},
+		"x-r-1":                   {"x-r", "1"},
+		"x-1.2_rc3-r12":           {"x", "1.2_rc3-r12"},
+		"noversion":               {"", ""},
+		"x-":                      {"", ""},
+		"-1":                      {"", ""},
+	} {
+		if name, version := splitPF(pf); name != want[0] || version != want[1] {
+			t.Errorf("splitPF(%q) = %q, %q", pf, name, version)
+		}
+	}
+}
+
+func TestOpkg(t *testing.T) {
+	facts, err := collect(t, "usr/lib/opkg/status", "Package: busybox\nVersion: 1.36.1-1\nDepends: libc\nStatus: install user installed\nArchitecture: mipsel_24kc\nInstalled-Time: 1700000000\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]seawall.Package{{Kind: "os", PURL: "pkg:opkg/", Name: "busybox", Version: "1.36.1-1", Arch: "mipsel_24kc"}}, packages(facts)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRPMManifest(t *testing.T) {
+	facts, err := collect(t, "var/lib/rpmmanifest/container-manifest-2",
+		"openssl-libs\t3.3.2-1.azl3\t1700000000\t1690000000\tMicrosoft Corporation\t(none)\t9000000\tx86_64\t1\topenssl-3.3.2-1.azl3.src.rpm\n"+
+			"tzdata\t2024a-1.azl3\t1700000000\t1690000000\tMicrosoft Corporation\t(none)\t1\tnoarch\t0\ttzdata-2024a-1.azl3.src.rpm\n"+
+			"short\t1\n")
+	want := []seawall.Package{
+		{Kind: "os", PURL: "pkg:rpm/", Name: "openssl-libs", Version: "1:3.3.2-1.azl3", Arch: "x86_64", Vendor: "Microsoft Corporation", Source: "openssl"},
+		{Kind: "os", PURL: "pkg:rpm/", Name: "tzdata", Version: "2024a-1.azl3", Arch: "noarch", Vendor: "Microsoft Corporation"},
+	}
+	if diff := cmp.Diff(want, packages(facts)); diff != "" {
+		t.Error(diff)
+	}
+	const damage = "line 3 has 2 fields instead of 10: corrupt input"
+	if err == nil || err.Error() != damage {
+		t.Errorf("err = %v, want %s", err, damage)
+	}
+}
