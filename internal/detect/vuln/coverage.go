@@ -65,10 +65,15 @@ func (c *coverage) of(ecosystem string) *ecosystemCoverage {
 	return e
 }
 
-// owned counts a package that its owner's advisories judge.
-func (c *coverage) owned(p *seawall.Package) {
+// owned counts a package that the advisories of its owner, a package of the
+// distribution, judge: if there are any.
+func (c *coverage) owned(p *seawall.Package, distribution string) {
 	e := c.of(p.Ecosystem)
 	e.packages++
+	if c.known(distribution) == coverageNone {
+		e.uncovered[distribution]++
+		return
+	}
 	e.owned++
 }
 

@@ -70,11 +70,12 @@ type subject struct {
 func subjects(packages []seawall.Package, c *coverage) []*subject {
 	type key struct{ ecosystem, name, version, source, sourceVersion, module string }
 	index := make(map[key]*subject, len(packages))
+	owner := distribution(packages)
 	list := make([]*subject, 0, len(packages))
 	for i := range packages {
 		p := &packages[i]
 		if p.Owner != "" {
-			c.owned(p)
+			c.owned(p, owner)
 			continue
 		}
 		k := key{p.Ecosystem, p.Name, p.Version, p.Source, p.SourceVersion, p.Module}
@@ -97,6 +98,16 @@ func subjects(packages []seawall.Package, c *coverage) []*subject {
 			strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version))
 	})
 	return list
+}
+
+// distribution is the ecosystem that the packages of the operating system are asked about in.
+func distribution(packages []seawall.Package) string {
+	for i := range packages {
+		if q := queriesFor(&packages[i]); len(q) > 0 && isDistribution(q[0].ecosystem) {
+			return q[0].ecosystem
+		}
+	}
+	return "Linux"
 }
 
 // lookupName groups the packages of one source, whose statements lie together.
@@ -133,19 +144,20 @@ func (r *run) judge(s *subject, c *coverage) ([]seawall.Finding, error) {
 		if len(matches) == 0 {
 			continue
 		}
-		v, err := version.Parse(q.ecosystem, q.version)
-		if err != nil {
-			problem = err
-			continue
-		}
+		v, invalid := version.Parse(q.ecosystem, q.version)
 		for _, m := range matches {
 			if !concerns(m.Affected, s.Package, q) {
 				continue
 			}
-			holds, err := v.Affected(m.Affected)
+			holds, err := true, error(nil)
+			switch {
+			case invalid == nil:
+				holds, err = v.Affected(m.Affected)
+			case !everyVersion(m.Affected):
+				holds, err = false, invalid
+			}
 			if err != nil {
 				problem = err
-				continue
 			}
 			if !holds {
 				continue
@@ -167,6 +179,19 @@ type statement struct {
 	advisory *advisory.Advisory
 	version  version.Version
 	query    query
+}
+
+// everyVersion says whether a statement holds for any version, also one that cannot be read.
+func everyVersion(f *advisory.Affected) bool {
+	if len(f.Ranges) == 0 {
+		return len(f.Versions) == 0
+	}
+	for _, r := range f.Ranges {
+		if len(r.Events) == 1 && r.Events[0].Introduced == "0" {
+			return true
+		}
+	}
+	return false
 }
 
 // concerns says whether a statement is about this build of the package: its
