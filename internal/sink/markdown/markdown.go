@@ -1,0 +1,216 @@
+// Package markdown writes a report for pull requests, issues and wikis in
+// GitHub-flavoured Markdown: the same order as the table, one row per package
+// to upgrade, the identifiers folded into a details block.
+package markdown
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/sink"
+	"github.com/seawall-security/seawall/internal/sink/triage"
+)
+
+// New returns the handler of the markdown format.
+func New(w io.Writer, o sink.Options) sink.Handler {
+	return sink.Whole(func(r *seawall.Report) error {
+		p := &page{Writer: bufio.NewWriter(w), view: triage.New(r, o), options: o}
+		p.render()
+		return p.Flush()
+	})
+}
+
+type page struct {
+	*bufio.Writer
+	view    *triage.View
+	options sink.Options
+}
+
+func (p *page) printf(format string, args ...any) { fmt.Fprintf(p, format, args...) }
+
+func (p *page) render() {
+	p.printf("# Seawall report\n\n")
+	p.gaps()
+	p.totals()
+	for i := range p.view.Assets {
+		a := &p.view.Assets[i]
+		p.printf("## %s\n\n", text(cmp.Or(a.Name, a.ID)))
+		p.printf("%s\n\n", text(strings.Join(describe(a), " · ")))
+		p.others(a.Others)
+		p.groups(a.Groups)
+		p.waived(a)
+		if p.options.Packages {
+			p.packages(a)
+		}
+		if a.Failing() == 0 {
+			p.printf("Nothing found in what could be judged.\n\n")
+		}
+	}
+	p.footer()
+}
+
+func describe(a *triage.Asset) []string {
+	facts := []string{string(a.Kind)}
+	if a.OS != nil {
+		facts = append(facts, cmp.Or(a.OS.Name, strings.TrimSpace(a.OS.ID+" "+a.OS.Version)))
+	}
+	if a.Packages > 0 {
+		facts = append(facts, triage.Count(a.Packages, "package"))
+	}
+	return facts
+}
+
+func (p *page) gaps() {
+	if len(p.view.Gaps)+len(p.view.Incomplete) == 0 {
+		return
+	}
+	p.printf("> **Not everything was judged; this is not a clean result.**\n>\n")
+	for _, g := range p.view.MergedGaps() {
+		p.printf("> - **%s** (%s, %s): %s", text(g.Ecosystem), triage.Count(g.Packages, "package"), g.Status, text(g.Reason))
+		if g.Remedy != "" {
+			p.printf(" — mend it with %s", code(g.Remedy))
+		}
+		p.printf("\n")
+	}
+	for _, s := range p.view.Incomplete {
+		p.printf("> - **%s** %s: %s\n", text(s.Name), s.Status, text(s.Reason))
+	}
+	p.printf("\n")
+}
+
+func (p *page) totals() {
+	s := &p.view.Report.Summary
+	p.printf("| critical | high | medium | low | negligible | unknown | known exploited | fixable | suppressed |\n")
+	p.printf("|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	p.printf("| %d | %d | %d | %d | %d | %d | %d | %d | %d |\n\n", s.Critical, s.High, s.Medium, s.Low, s.Negligible, s.Unknown, p.view.Exploited, p.view.Fixable, s.Suppressed)
+	if p.view.Hidden > 0 {
+		p.printf("%s not shown by the display filter.\n\n", triage.Count(p.view.Hidden, "finding"))
+	}
+	if next := p.view.Next(); next != "" {
+		p.printf("**Next:** %s\n\n", text(next))
+	}
+}
+
+func (p *page) others(list []*seawall.Finding) {
+	if len(list) == 0 {
+		return
+	}
+	p.printf("| severity | rule | finding | where | what to do |\n|---|---|---|---|---|\n")
+	for _, f := range list {
+		where := ""
+		if f.Location != nil {
+			where = code(triage.PathOf(*f.Location))
+		}
+		p.printf("| %s | %s | %s | %s | %s |\n", f.Severity, link(f.Rule), text(f.Title), where, text(f.Remediation))
+	}
+	p.printf("\n")
+}
+
+func (p *page) groups(groups []triage.Group) {
+	if len(groups) == 0 {
+		return
+	}
+	p.printf("| package | installed | upgrade to | worst | vulnerabilities | from |\n|---|---|---|---|---|---|\n")
+	for i := range groups {
+		g := &groups[i]
+		upgrade := "no fix"
+		if g.Upgrade != "" {
+			upgrade = "**" + code(g.Upgrade) + "**"
+			if g.Fixed < len(g.Findings) {
+				upgrade += fmt.Sprintf(" (%d of %d)", g.Fixed, len(g.Findings))
+			}
+		}
+		from := ""
+		if g.Layer != nil {
+			from = fmt.Sprintf("layer %d", g.Layer.Index)
+			if g.Layer.Base {
+				from += " (base)"
+			}
+		}
+		p.printf("| %s | %s | %s | %s | %s | %s |\n", code(g.Name), code(g.Version), upgrade, g.Worst().Severity, counts(g), from)
+	}
+	p.printf("\n<details><summary>Identifiers</summary>\n\n")
+	for i := range groups {
+		g := &groups[i]
+		var ids []string
+		for _, f := range g.Findings {
+			id := link(f.Rule)
+			if f.Vulnerability.KEV {
+				id += " **known exploited**"
+			}
+			ids = append(ids, id)
+		}
+		p.printf("- %s %s: %s\n", code(g.Name), code(g.Version), strings.Join(ids, ", "))
+	}
+	p.printf("\n</details>\n\n")
+}
+
+func counts(g *triage.Group) string {
+	var parts []string
+	for _, s := range seawall.Severities() {
+		if n := g.Counts.Of(s); n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// waived lists what was suppressed or not evaluated, with the reasons.
+func (p *page) waived(a *triage.Asset) {
+	if len(a.Suppressed)+len(a.NotEvaluated) == 0 {
+		return
+	}
+	p.printf("| not counted | rule | why |\n|---|---|---|\n")
+	for _, list := range [][]*seawall.Finding{a.NotEvaluated, a.Suppressed} {
+		for _, f := range list {
+			p.printf("| %s | %s | %s |\n", f.Status, link(f.Rule), text(f.Reason))
+		}
+	}
+	p.printf("\n")
+}
+
+func (p *page) packages(a *triage.Asset) {
+	p.printf("| package | version | ecosystem |\n|---|---|---|\n")
+	for i := range p.view.Report.Packages {
+		if pkg := &p.view.Report.Packages[i]; pkg.Asset == a.ID {
+			p.printf("| %s | %s | %s |\n", code(pkg.Name), code(pkg.Version), text(pkg.Ecosystem))
+		}
+	}
+	p.printf("\n")
+}
+
+func (p *page) footer() {
+	if db := p.view.Report.Database; db != nil {
+		p.printf("<sub>seawall %s, advisories built %s</sub>\n", text(p.view.Report.Tool.Version), text(db.Built))
+	}
+}
+
+// text escapes foreign words so that they stay words: no markup, no table cells,
+// no mentions or issue references.
+func text(s string) string {
+	return strings.NewReplacer(
+		"\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[", "]", "\\]", "|", "\\|", "~", "\\~", "!", "\\!",
+		"<", "&lt;", ">", "&gt;", "&", "&amp;", "@", "@\u2060", "#", "#\u2060", "://", ":\u2060//",
+	).Replace(sink.Plain(s))
+}
+
+// code makes a code span that no content can end; a pipe would still end a table
+// cell there, so it is escaped too.
+func code(s string) string {
+	if s == "" {
+		return ""
+	}
+	s = strings.NewReplacer("`", "'", "|", "\\|").Replace(sink.Plain(s))
+	return "`" + s + "`"
+}
+
+func link(id string) string {
+	if u := sink.AdvisoryURL(id); u != "" {
+		return "[" + text(id) + "](" + u + ")"
+	}
+	return text(id)
+}
