@@ -56,14 +56,14 @@ func (j *JSON) Peek() byte {
 	return j.data[j.pos]
 }
 
-// Object calls member for each member of the next value, which is passed over
-// if it is no object. member may read the value or leave it; key is valid until
+// Object calls member for each member of the next value. Another kind of value
+// is passed over, or an error if it is the whole document. member may read the value or leave it; key is valid until
 // member returns.
 func (j *JSON) Object(member func(key []byte)) {
 	j.composite('{', '}', func() {
 		key := j.rawString()
 		if j.Peek() != ':' {
-			j.fail("a colon after an object key")
+			j.Fail("a colon after an object key")
 			return
 		}
 		j.pos++
@@ -71,8 +71,8 @@ func (j *JSON) Object(member func(key []byte)) {
 	})
 }
 
-// Array calls element for each element of the next value, which is passed over
-// if it is no array.
+// Array calls element for each element of the next value. Another kind of
+// value is passed over, or an error if it is the whole document.
 func (j *JSON) Array(element func()) {
 	j.composite('[', ']', func() { j.value(element) })
 }
@@ -89,6 +89,9 @@ func (j *JSON) value(read func()) {
 
 func (j *JSON) composite(open, end byte, item func()) {
 	if j.Peek() != open {
+		if j.depth == 0 {
+			j.Fail("a document that starts with " + string(open))
+		}
 		j.Skip()
 		return
 	}
@@ -109,7 +112,7 @@ func (j *JSON) composite(open, end byte, item func()) {
 		}
 		item()
 		if c := j.Peek(); c != ',' && c != end {
-			j.fail("a comma or a closing bracket")
+			j.Fail("a comma or a closing bracket")
 		}
 	}
 }
@@ -156,13 +159,13 @@ func (j *JSON) Stop() {
 func (j *JSON) Skip() {
 	switch c := j.Peek(); c {
 	case 0:
-		j.fail("a value")
+		j.Fail("a value")
 	case '"':
 		j.rawString()
 	case '{', '[':
 		j.skipComposite()
 	case '}', ']', ',', ':':
-		j.fail("a value")
+		j.Fail("a value")
 	default:
 		for j.pos < len(j.data) && !delimits(j.data[j.pos]) {
 			j.pos++
@@ -199,7 +202,7 @@ func (j *JSON) skipComposite() {
 		}
 		j.pos++
 	}
-	j.fail("a closing bracket")
+	j.Fail("a closing bracket")
 }
 
 // space passes over white space and comments.
@@ -242,7 +245,7 @@ func (j *JSON) comment() bool {
 // rawString reads a string; without escapes it is a part of the document.
 func (j *JSON) rawString() []byte {
 	if j.Peek() != '"' {
-		j.fail("a string")
+		j.Fail("a string")
 		return nil
 	}
 	start := j.pos
@@ -260,21 +263,22 @@ func (j *JSON) rawString() []byte {
 			return j.unescape(j.data[start:j.pos])
 		}
 	}
-	j.fail("a closing quote")
+	j.Fail("a closing quote")
 	return nil
 }
 
 func (j *JSON) unescape(quoted []byte) []byte {
 	var s string
 	if err := json.Unmarshal(quoted, &s); err != nil {
-		j.fail("a string without bad escapes")
+		j.Fail("a string without bad escapes")
 	}
 	return []byte(s)
 }
 
 var errStop = errors.New("stopped")
 
-func (j *JSON) fail(want string) {
+// Fail ends the reading with an error: what should stand here.
+func (j *JSON) Fail(want string) {
 	if j.err == nil {
 		j.err = fmt.Errorf("line %d: %w: want %s", j.Line(), seawall.ErrCorrupt, want)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"strings"
 
@@ -92,16 +93,25 @@ func (x LineIndex) Of(i int) int {
 	return x[i]
 }
 
-// YAML parses the first document of a file. A missing document is a nil Node.
-func YAML(data []byte) (*Node, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, fmt.Errorf("%w: %s", seawall.ErrCorrupt, strings.TrimPrefix(err.Error(), "yaml: "))
+// YAML calls read for each document of a file, which must be a mapping.
+func YAML(data []byte, read func(doc *Node)) error {
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var doc yaml.Node
+		err := d.Decode(&doc)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %s", seawall.ErrCorrupt, strings.TrimPrefix(err.Error(), "yaml: "))
+		}
+		switch root := doc.Content[0]; {
+		case root.Kind == yaml.MappingNode:
+			read((*Node)(root))
+		case root.Tag != "!!null":
+			return fmt.Errorf("line %d: %w: want a mapping", root.Line, seawall.ErrCorrupt)
+		}
 	}
-	if len(doc.Content) == 0 {
-		return nil, nil
-	}
-	return (*Node)(doc.Content[0]), nil
 }
 
 // Node is a value of a YAML document. Its methods work on nil and on values of

@@ -41,10 +41,11 @@ func XML(data []byte, visit func(e *Element)) error {
 		text []byte
 	}
 	var stack []open
+	root := false
 	for {
 		line, _ := d.InputPos()
 		token, err := d.Token()
-		if err == io.EOF {
+		if err == io.EOF && root {
 			return nil
 		}
 		if err != nil {
@@ -55,6 +56,7 @@ func XML(data []byte, visit func(e *Element)) error {
 			if len(stack) == MaxDepth {
 				return fmt.Errorf("line %d: %w: nested deeper than %d", line, seawall.ErrBound, MaxDepth)
 			}
+			root = true
 			path := t.Name.Local
 			if n := len(stack); n > 0 {
 				path = stack[n-1].Path + "/" + path

@@ -21,10 +21,10 @@ func Lock() inventory.Collector {
 }
 
 func parse(data []byte, out *langpkg.List) error {
-	doc, err := langpkg.YAML(data)
-	if err != nil {
-		return err
-	}
+	return langpkg.YAML(data, func(doc *langpkg.Node) { read(doc, out) })
+}
+
+func read(doc *langpkg.Node, out *langpkg.List) {
 	seen := map[string]bool{}
 	for key := range doc.Get("EXTERNAL SOURCES").Pairs() {
 		seen[pod(key.Name)] = true
@@ -43,7 +43,6 @@ func parse(data []byte, out *langpkg.List) error {
 			add(key.Name, key.Line)
 		}
 	}
-	return nil
 }
 
 // pod returns the pod a spec belongs to.

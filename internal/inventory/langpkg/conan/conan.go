@@ -47,7 +47,7 @@ func readNode(j *langpkg.JSON, out *langpkg.List) {
 	var ref, path, context string
 	j.Object(func(key []byte) {
 		switch string(key) {
-		case "ref":
+		case "ref", "pref": // "pref" until format 0.3: "ref:package#revision"
 			ref = j.String()
 		case "path":
 			path = j.String()
@@ -62,7 +62,7 @@ func readNode(j *langpkg.JSON, out *langpkg.List) {
 
 // add reports a reference: name/version[@user/channel][#revision][%timestamp].
 func add(out *langpkg.List, ref string, line int, dev bool) {
-	if i := strings.IndexAny(ref, "@#%"); i >= 0 {
+	if i := strings.IndexAny(ref, "@#%:"); i >= 0 {
 		ref = ref[:i]
 	}
 	name, version, ok := strings.Cut(ref, "/")

@@ -65,16 +65,18 @@ func parseLock(data []byte, out *langpkg.List) error {
 	j := langpkg.NewJSON(data)
 	entry := func(key []byte) {
 		d := langpkg.Dependency{Name: string(key), Line: j.Line()}
-		source := ""
+		var source, repository string
 		j.Object(func(key []byte) {
 			switch string(key) {
 			case "Version":
 				d.Version = j.String()
 			case "Source":
 				source = j.String()
+			case "Repository":
+				repository = j.String()
 			}
 		})
-		if source == "Repository" && d.Version != "" {
+		if (source == "Repository" || source == "" && repository != "") && d.Version != "" {
 			out.Declared(langpkg.CRAN(), d)
 		}
 	}

@@ -26,10 +26,10 @@ func Workflow() inventory.Collector {
 }
 
 func parse(data []byte, out *langpkg.List) error {
-	doc, err := langpkg.YAML(data)
-	if err != nil {
-		return err
-	}
+	return langpkg.YAML(data, func(doc *langpkg.Node) { read(doc, out) })
+}
+
+func read(doc *langpkg.Node, out *langpkg.List) {
 	for _, job := range doc.Get("jobs").Pairs() {
 		use(job, out)
 		for step := range job.Get("steps").Items() {
@@ -39,7 +39,6 @@ func parse(data []byte, out *langpkg.List) error {
 	for step := range doc.Get("runs").Get("steps").Items() {
 		use(step, out)
 	}
-	return nil
 }
 
 // use reports what the "uses" member of a job or step names:

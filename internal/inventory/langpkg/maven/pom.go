@@ -60,6 +60,19 @@ func unpack(s string) (d dependency) {
 	return dependency{f[0], f[1], f[2], f[3], line}
 }
 
+// listKind tells the prefix of the raw fact for a list of dependencies by what
+// it stands in; "" is a list that is not the project's, such as a plug-in's.
+// Profiles count: which of them a build activates is not known.
+func listKind(in string) string {
+	switch in {
+	case "", "profiles/profile/":
+		return "d."
+	case "dependencyManagement/", "profiles/profile/dependencyManagement/":
+		return "m."
+	}
+	return ""
+}
+
 func parsePOM(data []byte, out *langpkg.List) error {
 	pom := map[string]string{}
 	var self, parent, d dependency
@@ -74,26 +87,21 @@ func parsePOM(data []byte, out *langpkg.List) error {
 			pom["p."+name] = text
 			return
 		}
-		switch path {
-		case "parent/relativePath":
+		if path == "parent/relativePath" {
 			pom["parent.path"] = text
-		case "dependencies/dependency", "dependencyManagement/dependencies/dependency":
-			kind := path[:1] // d, or m for managed
-			if kind == "d" && path != "dependencies/dependency" {
-				kind = "m"
+		} else if field, ok := strings.CutPrefix(path, "parent/"); ok {
+			parent.set(field, text)
+		} else if _, field, ok := strings.Cut(path, "dependencies/dependency/"); ok {
+			d.set(field, text)
+		} else if list, ok := strings.CutSuffix(path, "dependencies/dependency"); ok {
+			if kind := listKind(list); kind != "" {
+				d.line = e.Line
+				pom[kind+strconv.Itoa(count[kind])] = d.pack()
+				count[kind]++
 			}
-			d.line = e.Line
-			pom[kind+"."+strconv.Itoa(count[kind])] = d.pack()
-			count[kind]++
 			d = dependency{}
-		default:
-			if field, ok := strings.CutPrefix(path, "parent/"); ok {
-				parent.set(field, text)
-			} else if _, field, ok := strings.Cut(path, "dependencies/dependency/"); ok {
-				d.set(field, text)
-			} else {
-				self.set(path, text)
-			}
+		} else {
+			self.set(path, text)
 		}
 	})
 	pom["self"] = self.pack()

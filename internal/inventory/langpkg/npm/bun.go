@@ -65,6 +65,10 @@ func readBunPackage(j *langpkg.JSON) *bunPackage {
 	j.Array(func() {
 		if first {
 			first = false
+			if j.Peek() != '"' {
+				j.Fail("a package and its version")
+				return
+			}
 			p.Name, p.Version, _ = cutSpecifier(j.String())
 		} else if j.Peek() == '{' {
 			p.needs = bunNeeds(j)

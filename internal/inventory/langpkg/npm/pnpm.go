@@ -20,10 +20,10 @@ func PNPM() inventory.Collector {
 }
 
 func parsePNPM(data []byte, out *langpkg.List) error {
-	doc, err := langpkg.YAML(data)
-	if err != nil {
-		return err
-	}
+	return langpkg.YAML(data, func(doc *langpkg.Node) { readPNPM(doc, out) })
+}
+
+func readPNPM(doc *langpkg.Node, out *langpkg.List) {
 	var production map[string]bool
 	if snapshots := doc.Get("snapshots"); snapshots != nil {
 		production = reachable(doc, snapshots)
@@ -50,25 +50,29 @@ func parsePNPM(data []byte, out *langpkg.List) error {
 			out.Declared(langpkg.NPM(), d)
 		}
 	}
-	return nil
 }
 
 // pnpmPath splits a dependency path: "/@babel/core/7.1.0_peer@1.0.0" (5),
-// "/@babel/core@7.1.0(peer@1.0.0)" (6), "@babel/core@7.1.0(peer@1.0.0)" (9).
+// "/@babel/core@7.1.0(peer@1.0.0)" (6), "@babel/core@7.1.0(peer@1.0.0)" (9). In
+// version 5 a registry other than the default stands first: "host.example/a/1.0.0".
 func pnpmPath(path string) (name, version string) {
 	if i := strings.IndexByte(path, '('); i > 0 {
 		path = path[:i]
 	}
-	path, v5or6 := strings.CutPrefix(path, "/")
+	path, _ = strings.CutPrefix(path, "/")
 	if name, version, ok := cutSpecifier(path); ok && strings.Count(name, "/") <= strings.Count(name[:1], "@") {
 		return name, version
 	}
-	if !v5or6 {
+	i := strings.LastIndexByte(path, '/')
+	if i < 0 {
 		return path, ""
 	}
-	name, version = path, ""
-	if i := strings.LastIndexByte(path, '/'); i > 0 {
-		name, version = path[:i], path[i+1:]
+	name, version = path[:i], path[i+1:]
+	if host, rest, ok := strings.Cut(name, "/"); ok && host[0] != '@' {
+		if !strings.Contains(host, ".") || !strings.Contains(version, ".") {
+			return name, "" // a repository and a commit
+		}
+		name = rest
 	}
 	if at := strings.IndexByte(version, '_'); at > 0 {
 		version = version[:at]

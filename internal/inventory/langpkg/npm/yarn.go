@@ -59,7 +59,7 @@ func parseYarn(data []byte, out *langpkg.List) error {
 
 func yarnField(line []byte) (key, value string) {
 	k, v, _ := bytes.Cut(line, []byte(" "))
-	return string(bytes.TrimSuffix(k, []byte(":"))), strings.Trim(string(v), `"`)
+	return string(bytes.Trim(k, `":`)), strings.Trim(string(v), `"`)
 }
 
 // add reports an entry. A classic entry names the package in its specifier,
@@ -75,10 +75,11 @@ func (e *yarnEntry) add(out *langpkg.List) {
 		}
 		d.Name = name
 	} else {
-		name, source, ok := cutSpecifier(e.specifier)
-		if !ok {
-			return // berry's __metadata
+		name, source, _ := cutSpecifier(e.specifier)
+		if name == "__metadata" {
+			return // of berry
 		}
+		var ok bool
 		if source, ok = strings.CutPrefix(source, "npm:"); ok {
 			if target, _, ok := cutSpecifier(source); ok {
 				name = target

@@ -25,7 +25,12 @@ func DepsJSON() inventory.Collector {
 	return &langpkg.Format{
 		ID: "language/nuget-deps", Rev: 1,
 		Match: func(p string) bool { return strings.HasSuffix(p, ".deps.json") },
-		Parse: func(data []byte, out *langpkg.List) error { return libraries(data, out.Installed) },
+		Parse: func(data []byte, out *langpkg.List) error {
+			if langpkg.NewJSON(data).Peek() == '[' {
+				return nil // script bundlers use the name for a list
+			}
+			return libraries(data, out.Installed)
+		},
 	}
 }
 
@@ -54,13 +59,11 @@ func libraries(data []byte, add func(langpkg.Ecosystem, langpkg.Dependency)) err
 					kind = j.String()
 				}
 			})
-			switch kind {
-			case "runtimepack":
-				d.Name = strings.TrimPrefix(d.Name, "runtimepack.")
-				add(langpkg.NuGet(), d)
-			case "package":
-				add(langpkg.NuGet(), d)
+			if d.Version == "" || kind != "package" && kind != "runtimepack" {
+				return
 			}
+			d.Name = strings.TrimPrefix(d.Name, "runtimepack.")
+			add(langpkg.NuGet(), d)
 		})
 	})
 	return j.Err()

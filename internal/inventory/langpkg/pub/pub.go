@@ -19,19 +19,16 @@ func Lock() inventory.Collector {
 }
 
 func parse(data []byte, out *langpkg.List) error {
-	doc, err := langpkg.YAML(data)
-	if err != nil {
-		return err
-	}
-	for key, entry := range doc.Get("packages").Pairs() {
-		version := entry.Get("version").Text()
-		if entry.Get("source").Text() != "hosted" || version == "" {
-			continue
+	return langpkg.YAML(data, func(doc *langpkg.Node) {
+		for key, entry := range doc.Get("packages").Pairs() {
+			version := entry.Get("version").Text()
+			if entry.Get("source").Text() != "hosted" || version == "" {
+				continue
+			}
+			out.Declared(langpkg.Pub(), langpkg.Dependency{
+				Name: key.Name, Version: version, Line: key.Line,
+				Dev: entry.Get("dependency").Text() == "direct dev",
+			})
 		}
-		out.Declared(langpkg.Pub(), langpkg.Dependency{
-			Name: key.Name, Version: version, Line: key.Line,
-			Dev: entry.Get("dependency").Text() == "direct dev",
-		})
-	}
-	return nil
+	})
 }

@@ -1,6 +1,7 @@
 package pypi
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -23,6 +24,9 @@ func isMetadata(p string) bool {
 		strings.HasSuffix(p, ".egg-info")
 }
 
+// is compares the names of header fields, whose case does not matter.
+func is(name []byte, field string) bool { return bytes.EqualFold(name, []byte(field)) }
+
 const licenseClassifier = "License :: OSI Approved :: "
 
 func parseMetadata(data []byte, out *langpkg.List) error {
@@ -30,18 +34,18 @@ func parseMetadata(data []byte, out *langpkg.List) error {
 	var text, expression string
 	var classifiers []string
 	langpkg.Paragraph(data, func(name, value []byte) {
-		switch string(name) {
-		case "Name":
+		switch {
+		case is(name, "name") && d.Name == "":
 			d.Name = string(value)
-		case "Version":
+		case is(name, "version") && d.Version == "":
 			d.Version = string(value)
-		case "License-Expression":
+		case is(name, "license-expression"):
 			expression = string(value)
-		case "License":
+		case is(name, "license"):
 			if len(value) <= 100 { // some paste the whole text here
 				text = string(value)
 			}
-		case "Classifier":
+		case is(name, "classifier"):
 			if len(value) > len(licenseClassifier) && string(value[:len(licenseClassifier)]) == licenseClassifier {
 				classifiers = append(classifiers, string(value[len(licenseClassifier):]))
 			}

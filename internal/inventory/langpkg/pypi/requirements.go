@@ -61,15 +61,7 @@ func parseRequirements(data []byte, out *langpkg.List) error {
 	includes := map[string]string{}
 	var joined []byte // a requirement continued over lines ends each but the last in "\"
 	start := 0
-	for n, line := range langpkg.Lines(data) {
-		if start == 0 {
-			start = n
-		}
-		if head, more := bytes.CutSuffix(line, []byte{'\\'}); more {
-			joined = append(joined, head...)
-			continue
-		}
-		joined = append(joined, line...)
+	flush := func() {
 		if file, ok := include(string(joined)); ok {
 			includes[strconv.Itoa(start)] = file
 		} else if name, version, ok := pinned(string(joined)); ok {
@@ -77,6 +69,16 @@ func parseRequirements(data []byte, out *langpkg.List) error {
 		}
 		joined, start = joined[:0], 0
 	}
+	for n, line := range langpkg.Lines(data) {
+		if start == 0 {
+			start = n
+		}
+		head, more := bytes.CutSuffix(line, []byte{'\\'})
+		if joined = append(joined, head...); !more {
+			flush()
+		}
+	}
+	flush()
 	if len(includes) > 0 {
 		out.Config(includeKind, includes)
 	}
@@ -100,7 +102,7 @@ func include(line string) (file string, ok bool) {
 func pinned(line string) (name, version string, ok bool) {
 	line, _, _ = strings.Cut(line, " #")
 	line, _, _ = strings.Cut(line, ";")
-	line, _, _ = strings.Cut(line, " --")
+	line, _, _ = strings.Cut(line, " -")
 	name, version, ok = strings.Cut(line, "==")
 	if !ok || strings.HasPrefix(strings.TrimSpace(line), "#") {
 		return "", "", false
