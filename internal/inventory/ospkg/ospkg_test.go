@@ -413,3 +413,33 @@ func TestRPMManifest(t *testing.T) {
 		t.Errorf("err = %v, want %s", err, damage)
 	}
 }
+
+func TestInteresting(t *testing.T) {
+	for path, want := range map[string]bool{
+		"usr/bin/x":                                true,
+		"usr/libexec/git/x.sh":                     true,
+		"usr/lib/postgresql/15/bin/postgres":       true,
+		"usr/lib/systemd/systemd":                  true,
+		"opt/vendor/agent":                         true,
+		"usr/lib/x86_64-linux-gnu/libssl.so.3":     true,
+		"lib/x86_64-linux-gnu/libz.so":             true,
+		"usr/share/java/a.jar":                     true,
+		"usr/share/nodejs/a/package.json":          true,
+		"usr/share/nodejs/a/pnpm-lock.yaml":        true,
+		"usr/share/nodejs/a/poetry.lock":           true,
+		"usr/lib/python3/dist-packages/x.egg-info": true,
+		"usr/lib/R/library/x/DESCRIPTION":          true,
+		"usr/share/javascript/jquery.min.js":       true,
+		"usr/share/nodejs/jquery/dist/jquery.js":   false,
+		"usr/lib/python3/dist-packages/x.py":       false,
+		"usr/share/doc/x/copyright":                false,
+		"usr/include/c++/12/vector":                false,
+		"usr/share/man/man1/x.1.gz":                false,
+		"etc/passwd":                               false,
+		"usr/share/binfmts/x.conf":                 false,
+	} {
+		if got := interesting([]byte(path)); got != want {
+			t.Errorf("interesting(%q) = %t", path, got)
+		}
+	}
+}

@@ -9,31 +9,45 @@ import (
 )
 
 // interesting says whether another collector may find a package in the file:
-// the metadata files of language packages, archives, libraries, and whatever
-// may be an executable. file is relative to the root. Of the 62,000 paths of a
-// Debian with six language stacks it keeps a tenth.
+// the metadata, lock files and archives of language packages, libraries, and
+// whatever may be a program. file is relative to the root. Of the 56,000 files
+// of a Debian with six language stacks it keeps 8,000.
 func interesting(file []byte) bool {
 	slash := bytes.LastIndexByte(file, '/')
 	dir, base := file[:slash+1], file[slash+1:]
+	if describesPackage(base) || inProgramDir(dir) {
+		return true
+	}
+	dot := bytes.LastIndexByte(base, '.')
+	if dot < 0 {
+		return mayHoldPrograms(dir)
+	}
+	switch string(base[dot:]) {
+	case ".jar", ".war", ".ear", ".par", ".hpi", ".gemspec", ".nupkg", ".egg-info", ".egg", ".so",
+		".lock", ".lockfile", ".lockb", ".resolved":
+		return true
+	case ".js": // in a tree of packages package.json tells more
+		return !bytes.Contains(dir, []byte("nodejs/")) && !bytes.Contains(dir, []byte("node_modules/"))
+	}
+	return bytes.Contains(base, []byte(".so."))
+}
+
+// describesPackage says whether a file of that name describes packages.
+func describesPackage(base []byte) bool {
 	switch string(base) {
 	case "METADATA", "PKG-INFO", "DESCRIPTION", "release", "VERSION",
-		"package.json", "package-lock.json", "yarn.lock", "Cargo.lock", "composer.lock",
-		"installed.json", "pom.xml", "Gemfile.lock", "requirements.txt", "go.mod", "packages.config":
+		"package.json", "package-lock.json", ".package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml",
+		"packages.lock.json", "packages.config", "project.assets.json", "installed.json",
+		"Manifest.toml", "JuliaManifest.toml", "go.mod", "pom.xml":
 		return true
 	}
-	if dot := bytes.LastIndexByte(base, '.'); dot >= 0 {
-		switch string(base[dot:]) {
-		case ".jar", ".war", ".ear", ".par", ".hpi", ".gemspec", ".nupkg", ".egg-info", ".egg", ".so":
-			return true
-		}
-		if bytes.HasSuffix(base, []byte(".deps.json")) || bytes.Contains(base, []byte(".so.")) {
-			return true
-		}
-		return inProgramDir(dir)
-	}
-	if inProgramDir(dir) {
-		return true
-	}
+	return bytes.HasSuffix(base, []byte(".deps.json")) ||
+		bytes.HasPrefix(base, []byte("requirements")) || bytes.HasPrefix(base, []byte("pylock."))
+}
+
+// mayHoldPrograms says whether a file without extension may be a program by
+// its directory.
+func mayHoldPrograms(dir []byte) bool {
 	if bytes.Contains(dir, []byte("share/")) || bytes.Contains(dir, []byte("include/")) {
 		return false
 	}
