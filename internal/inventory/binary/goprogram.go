@@ -137,7 +137,8 @@ func (s *versionScan) scan(b []byte) {
 				s.found = addVersion(s.found, rest[:end])
 			}
 		case b[start-1] != '.' && !digit(b[start-1]):
-			if end := numeric(rest); end < len(rest) && rest[end] == '\n' {
+			// A major of two digits may have got one from the text before.
+			if end := numeric(rest); end < len(rest) && rest[end] == '\n' && rest[1] == '.' {
 				s.lines = addVersion(s.lines, rest[:end])
 			}
 		}
@@ -146,10 +147,12 @@ func (s *versionScan) scan(b []byte) {
 
 // addVersion adds text to a list unless it is no version of three numbers, or is in it.
 func addVersion(list []string, text []byte) []string {
-	if len(list) == maxFramed || strings.Count(coreVersion(string(text)), ".") != 2 || slices.Contains(list, string(text)) {
+	v := string(text)
+	core, _, _ := strings.Cut(coreVersion(v), "-")
+	if len(list) == maxFramed || strings.Count(core, ".") != 2 || slices.Contains(list, v) {
 		return list
 	}
-	return append(list, string(text))
+	return append(list, v)
 }
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }

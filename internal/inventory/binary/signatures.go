@@ -17,14 +17,18 @@ type signature struct {
 	// version returns the version stated around the literal, "" when this is not such a place.
 	version func(behind, ahead []byte) string
 	framed  func(found []string, base string) string
-	// files are prefixes of file names; where the literal also occurs in other programs it counts only in these.
+	// files are names the file must have, where the literal also occurs in other
+	// programs; a "*" at the end stands for anything.
 	files []string
 	// needs is the literal of another signature without which this one does not count.
 	needs string
 }
 
 func (s *signature) named(base string) bool {
-	return len(s.files) == 0 || slices.ContainsFunc(s.files, func(p string) bool { return strings.HasPrefix(base, p) })
+	return len(s.files) == 0 || slices.ContainsFunc(s.files, func(name string) bool {
+		prefix, any := strings.CutSuffix(name, "*")
+		return base == prefix || any && strings.HasPrefix(base, prefix)
+	})
 }
 
 // signatures were read off the programs of Debian 12 where it has them (see the
@@ -42,9 +46,9 @@ var signatures = sync.OnceValue(func() []signature {
 		{name: "postgresql", literal: "postgres (PostgreSQL) ", version: ahead("\n \x00")},
 		{name: "busybox", literal: "BusyBox v", version: ahead(" (\x00")},
 		{name: "openssl", literal: "OpenSSL ", version: opensslVersion, needs: opensslDirectory},
-		{name: "openssl", literal: "OpenSSL ", version: opensslVersion, files: []string{"openssl", "libssl."}},
+		{name: "openssl", literal: "OpenSSL ", version: opensslVersion, files: []string{"openssl", "libssl.so*"}},
 		{literal: opensslDirectory},
-		{name: "libressl", literal: "LibreSSL ", version: ahead("\x00"), files: []string{"openssl", "libssl.", "libcrypto."}},
+		{name: "libressl", literal: "LibreSSL ", version: ahead("\x00"), files: []string{"openssl", "libssl.so*", "libcrypto.so*"}},
 		{name: "bash", literal: "@(#)Bash version ", version: ahead("(")},
 		{name: "httpd", literal: "Apache/", version: apacheVersion, needs: apacheFooter},
 		{literal: apacheFooter},
@@ -53,14 +57,14 @@ var signatures = sync.OnceValue(func() []signature {
 		{name: "php", literal: "X-Powered-By: PHP/", version: ahead("\x00\r\n")},
 		{name: "ruby", literal: " revision ", version: rubyVersion},
 		{name: "perl", literal: "PERL5LIB\x00", framed: perlVersion},
-		{name: "mysql", literal: "/mysql-", version: ahead("/"), files: []string{"mysql"}},
+		{name: "mysql", literal: "/mysql-", version: ahead("/"), files: []string{"mysql*"}},
 		{name: "mariadb", literal: "-MariaDB", version: mariaVersion},
 		{name: "memcached", literal: "memcached ", version: ahead("\x00\n"), files: []string{"memcached"}},
 		{name: "crun", literal: "%s version %s\n", version: standingBefore, files: []string{"crun"}},
-		{name: "curl", literal: "libcurl/", version: ahead("\x00"), files: []string{"libcurl", "curl"}},
+		{name: "curl", literal: "libcurl/", version: ahead("\x00"), files: []string{"libcurl*", "curl"}},
 		{name: "curl", literal: "\x00curl/", version: ahead("\x00"), files: []string{"curl"}},
 		{name: "git", literal: "GIT_USER_AGENT\x00", version: gitVersion},
-		{name: "sqlite", literal: "SQLite format 3\x00", framed: sqliteVersion, files: []string{"libsqlite3", "sqlite3"}},
+		{name: "sqlite", literal: "SQLite format 3\x00", framed: sqliteVersion, files: []string{"libsqlite3.so*", "sqlite3"}},
 		{name: "lighttpd", literal: "lighttpd/", version: ahead("\x00"), files: []string{"lighttpd"}},
 	}
 })
