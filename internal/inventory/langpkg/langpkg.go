@@ -74,15 +74,11 @@ func (f *Format) Collect(_ context.Context, file seawall.File) ([]seawall.Fact, 
 	return out.facts, nil
 }
 
-// read returns the whole content in one allocation, or the engine's own buffer
-// where it has one.
+// read returns the whole content in one allocation.
 func read(c seawall.Content) ([]byte, error) {
 	size := c.Size()
 	if size > MaxSize {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d are read", seawall.ErrBound, size, MaxSize)
-	}
-	if b, ok := c.(interface{ Bytes() []byte }); ok {
-		return b.Bytes(), nil
 	}
 	data := make([]byte, size)
 	n, err := io.ReadFull(c, data)
