@@ -11,8 +11,9 @@
 // (Package.Owner), so that they are judged by the distribution's advisories.
 //
 // Databases: dpkg (also the status.d of distroless images) and opkg, apk, rpm
-// (SQLite, NDB and BerkeleyDB files read by package rpmdb, and the manifests of
-// images without a database), pacman and portage.
+// (SQLite, NDB and BerkeleyDB files read by package rpmdb), pacman and portage,
+// and what images without a database have instead: Azure Linux's manifest,
+// chisel's, Bottlerocket's.
 package ospkg
 
 import "github.com/seawall-security/seawall/internal/inventory"
@@ -29,5 +30,7 @@ func Collectors() []inventory.Collector {
 		Rpm{},
 		Pacman{},
 		Portage{},
+		Chisel{},
+		Bottlerocket{},
 	}
 }

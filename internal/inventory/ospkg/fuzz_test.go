@@ -7,12 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
 // FuzzCollect feeds every parser of this package by the path it wants: whatever
 // the bytes, packages have a name and a version, owned paths an owner and no
-// leading slash, no more facts than bytes come out, and an error says damage or bound.
+// leading slash, no more facts than bytes come out (of what is not compressed), and an error says damage or bound.
 func FuzzCollect(f *testing.F) {
 	seeds := []struct{ path, content string }{
 		{"var/lib/dpkg/status", "Package: a\nStatus: install ok installed\nArchitecture: amd64\nSource: b (1-1)\nVersion: 1-1+b1\nDescription: x\n y\n\nPackage: c\n"},
@@ -27,6 +29,8 @@ func FuzzCollect(f *testing.F) {
 		{"var/lib/pacman/local/a-1-1/files", "%FILES%\nusr/\nusr/bin/a\n"},
 		{"var/db/pkg/app/a-1/CONTENTS", "obj /usr/bin/a 0123 1\ndir /usr\n"},
 		{rpmManifest, "a\t1-1\t0\t0\tv\t(none)\t0\tx86_64\t1\ta-1-1.src.rpm\n"},
+		{chiselManifest, string(deflate(`{"jsonwall":"1.0"}{"kind":"content","slice":"a_b","path":"/usr/bin/a"}{"kind":"package","name":"a","version":"1","arch":"amd64"}`))},
+		{bottlerocketInventory, `{"Content":[{"Name":"a","Version":"1","Release":"2","Epoch":"0","Architecture":"x86_64"}]}`},
 		{"var/lib/rpm/rpmdb.sqlite-wal", string(makeWAL(2))},
 		{"var/lib/rpm/rpmdb.sqlite-shm", string(make([]byte, 128))},
 	}
@@ -44,7 +48,7 @@ func FuzzCollect(f *testing.F) {
 			if err != nil && !errors.Is(err, seawall.ErrCorrupt) && !errors.Is(err, seawall.ErrBound) {
 				t.Errorf("%s: %v", name, err)
 			}
-			if len(facts) > len(content)+1 {
+			if len(facts) > len(content)+1 && name != chiselManifest {
 				t.Errorf("%s: %d facts of %d bytes", name, len(facts), len(content))
 			}
 			for _, fact := range facts {
@@ -57,6 +61,15 @@ func FuzzCollect(f *testing.F) {
 			}
 		}
 	})
+}
+
+// deflate is zstd over text.
+func deflate(text string) []byte {
+	e, err := zstd.NewWriter(nil)
+	if err != nil {
+		panic(err)
+	}
+	return e.EncodeAll([]byte(text), nil)
 }
 
 // makeWAL makes a write-ahead log of pages of 512 bytes.

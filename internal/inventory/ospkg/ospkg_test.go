@@ -3,7 +3,11 @@ package ospkg
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
 	"io/fs"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -440,6 +444,97 @@ func TestInteresting(t *testing.T) {
 	} {
 		if got := interesting([]byte(path)); got != want {
 			t.Errorf("interesting(%q) = %t", path, got)
+		}
+	}
+}
+
+func TestChisel(t *testing.T) {
+	manifest, err := os.ReadFile(scalibrData(t, "chisel/testdata/chisel/openssl.wall"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts, err := collect(t, chiselManifest, string(manifest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, p := range packages(facts) {
+		names = append(names, p.Name+" "+p.Version+" "+p.Arch)
+	}
+	want := []string{"base-files 13ubuntu10.2 amd64", "libc6 2.39-0ubuntu8.4 amd64", "libssl3t64 3.0.13-0ubuntu3.5 amd64", "openssl 3.0.13-0ubuntu3.5 amd64"}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Error(diff)
+	}
+	if !slices.Contains(owned(facts), "openssl usr/bin/openssl") {
+		t.Error("the owner of openssl is not known")
+	}
+
+	half := manifest[:len(manifest)/2]
+	if _, err := collect(t, chiselManifest, string(half)); !errors.Is(err, seawall.ErrCorrupt) {
+		t.Errorf("half a manifest: %v", err)
+	}
+	bomb := deflate(`{"kind":"package","name":"a","version":"1"}` + strings.Repeat(" ", maxManifest+1))
+	if facts, err := collect(t, chiselManifest, string(bomb)); !errors.Is(err, seawall.ErrBound) || len(facts) != 1 {
+		t.Errorf("%d bytes that inflate to %d: %d facts, %v", len(bomb), maxManifest, len(facts), err)
+	}
+}
+
+func TestBottlerocket(t *testing.T) {
+	facts, err := collect(t, bottlerocketInventory, `{"Content":[
+		{"Name":"kernel-6.1","Publisher":"Bottlerocket","Version":"6.1.102","Release":"1.1722000000.abcdef.br1","Epoch":"1","InstalledTime":"2024-08-01T00:00:00Z","ApplicationType":"Unspecified","Architecture":"x86_64"},
+		{"Name":"nameless"}]}`)
+	want := []seawall.Package{{Kind: "os", PURL: "pkg:rpm/", Name: "kernel-6.1", Version: "1:6.1.102-1.1722000000.abcdef.br1", Arch: "x86_64", Vendor: "Bottlerocket"}}
+	if diff := cmp.Diff(want, packages(facts)); diff != "" {
+		t.Error(diff)
+	}
+	if !errors.Is(err, seawall.ErrCorrupt) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+// TestWriteAheadLog: packages that are only in the log of an rpm database are
+// not read, and that is said; a log that is in the database already is fine.
+func TestWriteAheadLog(t *testing.T) {
+	shm := func(frames, done uint32) string {
+		index := make([]byte, 128)
+		binary.LittleEndian.PutUint32(index[16:], frames)
+		binary.LittleEndian.PutUint32(index[96:], done)
+		return string(index)
+	}
+	const db = "var/lib/rpm/rpmdb.sqlite"
+	old := makeWAL(3)
+	copy(old[32+24+512+8:], "another round") // the second frame is left from before
+	tests := []struct {
+		name  string
+		files map[string]string
+		warn  bool
+	}{
+		{"no log", nil, false},
+		{"empty log", map[string]string{"-wal": ""}, false},
+		{"header only", map[string]string{"-wal": string(makeWAL(0))}, false},
+		{"log without index", map[string]string{"-wal": string(makeWAL(2))}, true},
+		{"log not in the database", map[string]string{"-wal": string(makeWAL(2)), "-shm": shm(2, 1)}, true},
+		{"log in the database", map[string]string{"-wal": string(makeWAL(2)), "-shm": shm(2, 2)}, false},
+		{"index of another log", map[string]string{"-wal": string(makeWAL(2)), "-shm": shm(1, 1)}, true},
+		{"older frames behind", map[string]string{"-wal": string(old), "-shm": shm(1, 1)}, false},
+	}
+	for _, tc := range tests {
+		warned := ""
+		m := &inventory.Merged{Asset: &seawall.Asset{}, Warn: func(reason string) { warned = reason }}
+		for suffix, content := range tc.files {
+			facts, err := collect(t, db+suffix, content)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range facts {
+				m.Configs = append(m.Configs, *f.Config)
+			}
+		}
+		if err := (Release{}).Join(context.Background(), m); err != nil {
+			t.Fatal(err)
+		}
+		if (warned != "") != tc.warn || tc.warn && !strings.HasPrefix(warned, db+": ") {
+			t.Errorf("%s: warning %q", tc.name, warned)
 		}
 	}
 }
