@@ -16,9 +16,11 @@ import (
 // suffixCollector wants one kind of name, as most collectors do, and finds nothing in it.
 type suffixCollector struct{ suffix string }
 
-func (c suffixCollector) Name() string                          { return "test/" + c.suffix }
-func (suffixCollector) Version() int                            { return 1 }
-func (c suffixCollector) Wants(p string, info fs.FileInfo) bool { return strings.HasSuffix(p, c.suffix) }
+func (c suffixCollector) Name() string { return "test/" + c.suffix }
+func (suffixCollector) Version() int   { return 1 }
+func (c suffixCollector) Wants(p string, info fs.FileInfo) bool {
+	return strings.HasSuffix(p, c.suffix)
+}
 func (suffixCollector) Collect(context.Context, seawall.File) ([]seawall.Fact, error) {
 	return nil, nil
 }

@@ -21,8 +21,29 @@ import (
 // removes all beneath a directory. Whiteouts act on lower layers only.
 func (m *Merged) merge(infos []seawall.LayerInfo, layers []*LayerFacts, collectors int) (found []int) {
 	found = make([]int, collectors)
-	o := newOverlay(layers)
-	packages, locations := 0, 0
+	o := newOverlay(infos, layers)
+	packages, locations := countPackages(layers)
+	m.Packages = make([]seawall.Package, 0, packages)
+	p := &placer{slab: make([]seawall.Location, 0, locations)}
+	for versions := range filesInOrder(layers) {
+		top := versions[len(versions)-1]
+		var survivors map[packageKey]bool
+		if o.visible(top.layer, top.Path) {
+			found[top.Collector] += m.add(top.Facts, p, infos[top.layer].Digest, o.origin(versions))
+			if len(versions) > 1 {
+				survivors = packagesOf(top)
+			}
+		} else {
+			m.hide(top.Facts, p, infos[top.layer].Digest, nil)
+		}
+		for _, v := range versions[:len(versions)-1] {
+			m.hide(v.Facts, p, infos[v.layer].Digest, survivors)
+		}
+	}
+	return found
+}
+
+func countPackages(layers []*LayerFacts) (packages, locations int) {
 	for _, l := range layers {
 		for i := range l.Files {
 			for _, f := range l.Files[i].Facts {
@@ -33,36 +54,61 @@ func (m *Merged) merge(infos []seawall.LayerInfo, layers []*LayerFacts, collecto
 			}
 		}
 	}
-	m.Packages = make([]seawall.Package, 0, packages)
-	p := &placer{slab: make([]seawall.Location, 0, locations)}
-	for i, f := range inPathOrder(layers) {
-		if o.visible(i, f.Path) {
-			found[f.Collector] += m.add(f.Facts, p, infos[i].Digest, o.origin(infos, i, f))
-		} else {
-			m.hide(f.Facts, p, infos[i].Digest, o.survivors(i, f))
-		}
-	}
-	return found
+	return packages, locations
 }
 
-// inPathOrder yields the files of all layers with their layer's index, by path,
-// then collector, then layer.
-func inPathOrder(layers []*LayerFacts) iter.Seq2[int, *FileFacts] {
-	return func(yield func(int, *FileFacts) bool) {
+// version is what one layer has of a file.
+type version struct {
+	*FileFacts
+	layer int
+}
+
+// filesInOrder yields the files of all layers by path, then collector, each with
+// its versions from the lowest layer up. The slice is valid until the next.
+func filesInOrder(layers []*LayerFacts) iter.Seq[[]version] {
+	return func(yield func([]version) bool) {
 		next := make([]int, len(layers))
+		var versions []version
 		for {
-			first := -1
+			versions = versions[:0]
 			for i, l := range layers {
-				if next[i] < len(l.Files) && (first < 0 || compareFiles(&l.Files[next[i]], &layers[first].Files[next[first]]) < 0) {
-					first = i
+				if next[i] == len(l.Files) {
+					continue
 				}
+				f := &l.Files[next[i]]
+				if len(versions) > 0 {
+					switch c := compareFiles(f, versions[0].FileFacts); {
+					case c > 0:
+						continue
+					case c < 0:
+						versions = versions[:0]
+					}
+				}
+				versions = append(versions, version{f, i})
 			}
-			if first < 0 || !yield(first, &layers[first].Files[next[first]]) {
+			if len(versions) == 0 || !yield(versions) {
 				return
 			}
-			next[first]++
+			for _, v := range versions {
+				next[v.layer]++
+			}
 		}
 	}
+}
+
+func compareFiles(a, b *FileFacts) int {
+	return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.Collector, b.Collector))
+}
+
+// packagesOf is the set of a version's packages.
+func packagesOf(v version) map[packageKey]bool {
+	set := make(map[packageKey]bool, len(v.Facts))
+	for _, f := range v.Facts {
+		if f.Package != nil {
+			set[keyOf(f.Package)] = true
+		}
+	}
+	return set
 }
 
 // add takes a visible file's facts from a layer. origin tells the layer that
@@ -113,29 +159,16 @@ func (p *placer) in(pkg *seawall.Package, layer string) seawall.Package {
 
 // overlay answers what of each layer is still to be seen from the top.
 type overlay struct {
+	infos  []seawall.LayerInfo
 	layers []*LayerFacts
 	// dirs remembers by layer whether what lies beneath a directory is hidden.
 	dirs []map[string]bool
-	// byPath are the layers that have facts at a path, lowest first; only for paths in several layers.
-	byPath map[fileKey][]int
 }
 
-type fileKey struct {
-	path      string
-	collector int
-}
-
-func newOverlay(layers []*LayerFacts) *overlay {
-	o := &overlay{layers: layers, dirs: make([]map[string]bool, len(layers)), byPath: map[fileKey][]int{}}
-	if len(layers) == 1 {
-		return o
-	}
-	for i, l := range layers {
+func newOverlay(infos []seawall.LayerInfo, layers []*LayerFacts) *overlay {
+	o := &overlay{infos: infos, layers: layers, dirs: make([]map[string]bool, len(layers))}
+	for i := range o.dirs {
 		o.dirs[i] = map[string]bool{}
-		for j := range l.Files {
-			k := fileKey{l.Files[j].Path, l.Files[j].Collector}
-			o.byPath[k] = append(o.byPath[k], i)
-		}
 	}
 	return o
 }
@@ -177,42 +210,44 @@ func contains[T uint64 | string](sorted []T, v T) bool {
 	return ok
 }
 
-// origin returns a function that tells which layer brought a package of a
-// visible file of layer i. A package database is rewritten by every layer that
+// origin returns a function that tells which layer brought a package of the top
+// version of a file. A package database is rewritten by every layer that
 // installs something, so the layer that brought a package is the lowest of the
-// unbroken run of versions of the file that have it.
-func (o *overlay) origin(infos []seawall.LayerInfo, i int, f *FileFacts) func(*seawall.Package) string {
-	versions := o.below(i, f)
-	have := make([]map[packageKey]bool, len(versions))
+// unbroken run of versions that have it.
+func (o *overlay) origin(versions []version) func(*seawall.Package) string {
+	top := versions[len(versions)-1].layer
+	if len(versions) == 1 {
+		return func(*seawall.Package) string { return o.infos[top].Digest }
+	}
+	earlier := o.rewritten(versions)
+	have := make([]map[packageKey]bool, len(earlier))
+	for i, v := range earlier {
+		have[i] = packagesOf(v)
+	}
 	return func(p *seawall.Package) string {
-		layer := i
-		for v, below := range versions {
-			if have[v] == nil {
-				have[v] = packagesAt(o.layers[below], f.Path, f.Collector)
-			}
-			if !have[v][keyOf(p)] {
+		layer := top
+		for i, v := range earlier {
+			if !have[i][keyOf(p)] {
 				break
 			}
-			layer = below
+			layer = v.layer
 		}
-		return infos[layer].Digest
+		return o.infos[layer].Digest
 	}
 }
 
-// below returns the layers under i with the file's earlier versions, next lower
-// first, as far down as it was rewritten in place and not removed in between.
-func (o *overlay) below(i int, f *FileFacts) []int {
-	at := o.byPath[fileKey{f.Path, f.Collector}]
-	n, _ := slices.BinarySearch(at, i)
-	var versions []int
-	for _, lower := range slices.Backward(at[:n]) {
-		if slices.ContainsFunc(o.layers[lower+1:i+1], func(l *LayerFacts) bool { return l.removes(f.Path) }) {
+// rewritten returns the versions below the top one, next lower first, as far
+// down as the file was rewritten in place and not removed in between.
+func (o *overlay) rewritten(versions []version) (earlier []version) {
+	upper := versions[len(versions)-1].layer
+	for _, v := range slices.Backward(versions[:len(versions)-1]) {
+		if slices.ContainsFunc(o.layers[v.layer+1:upper+1], func(l *LayerFacts) bool { return l.removes(v.Path) }) {
 			break
 		}
-		versions = append(versions, lower)
-		i = lower
+		earlier = append(earlier, v)
+		upper = v.layer
 	}
-	return versions
+	return earlier
 }
 
 // removes says whether a layer removes what the layers below have at a path, whatever it puts there itself.
@@ -228,31 +263,6 @@ func (l *LayerFacts) removes(p string) bool {
 			return false
 		}
 	}
-}
-
-// survivors are the packages of the visible version of a hidden file of layer i; none when it is gone.
-func (o *overlay) survivors(i int, f *FileFacts) map[packageKey]bool {
-	at := o.byPath[fileKey{f.Path, f.Collector}]
-	if top := at[len(at)-1]; top > i && o.visible(top, f.Path) {
-		return packagesAt(o.layers[top], f.Path, f.Collector)
-	}
-	return nil
-}
-
-func packagesAt(l *LayerFacts, path string, collector int) map[packageKey]bool {
-	i, ok := slices.BinarySearchFunc(l.Files, fileKey{path, collector}, func(f FileFacts, k fileKey) int {
-		return cmp.Or(strings.Compare(f.Path, k.path), cmp.Compare(f.Collector, k.collector))
-	})
-	if !ok {
-		return nil
-	}
-	set := make(map[packageKey]bool, len(l.Files[i].Facts))
-	for _, f := range l.Files[i].Facts {
-		if f.Package != nil {
-			set[keyOf(f.Package)] = true
-		}
-	}
-	return set
 }
 
 // joinTally is how one joiner fared.
@@ -283,8 +293,4 @@ func (m *Merged) join(ctx context.Context, collectors []Collector) ([]joinTally,
 	}
 	m.Warn = nil
 	return tallies, nil
-}
-
-func compareFiles(a, b *FileFacts) int {
-	return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.Collector, b.Collector))
 }

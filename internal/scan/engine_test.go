@@ -222,7 +222,7 @@ func wantedPaths() []string {
 		app/go.mod app/pom.xml app/gradle.lockfile app/Gemfile.lock gems/specifications/x-1.gemspec app/Cargo.lock app/composer.lock app/vendor/composer/installed.json
 		app/packages.lock.json app/packages.config app/x.deps.json app/pubspec.lock app/Package.resolved app/Podfile.lock app/mix.lock app/conan.lock app/Manifest.toml
 		app/renv.lock lib/R/library/x/DESCRIPTION .github/workflows/ci.yml app/jquery-1.0.min.js app/pylock.toml app/gradle/verification-metadata.xml
-		app/obj/project.assets.json app/x.csproj`)
+		app/obj/project.assets.json app/x.csproj usr/share/bottlerocket/application-inventory.json var/lib/chisel/manifest.wall`)
 }
 
 func TestGarbageNeverFailsACollector(t *testing.T) {

@@ -108,6 +108,10 @@ func (e *encoder) layer(l *inventory.LayerFacts) {
 	for i := range l.Tallies {
 		e.problems(&l.Tallies[i].Problems)
 	}
+	facts, packages, locations := totals(l)
+	e.number(facts)
+	e.number(packages)
+	e.number(locations)
 	e.number(uint64(len(l.Files)))
 	for i := range l.Files {
 		f := &l.Files[i]
@@ -118,6 +122,20 @@ func (e *encoder) layer(l *inventory.LayerFacts) {
 			e.fact(&f.Facts[j])
 		}
 	}
+}
+
+// totals lets the decoder allocate each kind at once.
+func totals(l *inventory.LayerFacts) (facts, packages, locations uint64) {
+	for i := range l.Files {
+		facts += uint64(len(l.Files[i].Facts))
+		for j := range l.Files[i].Facts {
+			if p := l.Files[i].Facts[j].Package; p != nil {
+				packages++
+				locations += uint64(len(p.Locations))
+			}
+		}
+	}
+	return facts, packages, locations
 }
 
 func (e *encoder) problems(p *inventory.Problems) {
@@ -200,6 +218,23 @@ type decoder struct {
 	rest    []byte
 	strings []string
 	damaged bool
+
+	facts     slab[seawall.Fact]
+	packages  slab[seawall.Package]
+	locations slab[seawall.Location]
+}
+
+// slab hands out parts of one allocation.
+type slab[T any] []T
+
+// take returns the next n values, nil when there are not as many.
+func (s *slab[T]) take(n int) []T {
+	if n > len(*s) {
+		return nil
+	}
+	part := (*s)[:n:n]
+	*s = (*s)[n:]
+	return part
 }
 
 func decode(data []byte) (*inventory.LayerFacts, error) {
@@ -307,6 +342,9 @@ func (d *decoder) layer() *inventory.LayerFacts {
 	for i := range l.Tallies {
 		l.Tallies[i].Problems = d.problems()
 	}
+	d.facts = make([]seawall.Fact, d.count(1))
+	d.packages = make([]seawall.Package, d.count(15))
+	d.locations = make([]seawall.Location, d.count(6))
 	l.Files = make([]inventory.FileFacts, d.count(3))
 	for i := range l.Files {
 		f := &l.Files[i]
@@ -315,7 +353,11 @@ func (d *decoder) layer() *inventory.LayerFacts {
 			d.fail()
 			return l
 		}
-		f.Facts = make([]seawall.Fact, d.count(1))
+		n := d.count(1)
+		if f.Facts = d.facts.take(n); len(f.Facts) < n {
+			d.fail()
+			return l
+		}
 		for j := range f.Facts {
 			d.fact(&f.Facts[j])
 		}
@@ -354,13 +396,22 @@ func (d *decoder) fact(f *seawall.Fact) {
 }
 
 func (d *decoder) pkg() *seawall.Package {
-	p := &seawall.Package{}
+	one := d.packages.take(1)
+	if one == nil {
+		d.fail()
+		return nil
+	}
+	p := &one[0]
 	for _, s := range packageStrings(p) {
 		*s = d.string()
 	}
 	p.Licenses = d.stringList()
 	p.Dev, p.Declared = d.flag(), d.flag()
-	p.Locations = make([]seawall.Location, d.count(6))
+	n := d.count(6)
+	if p.Locations = d.locations.take(n); len(p.Locations) < n {
+		d.fail()
+		return nil
+	}
 	for i := range p.Locations {
 		l := &p.Locations[i]
 		for _, s := range locationStrings(l) {
