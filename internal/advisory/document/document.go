@@ -44,7 +44,10 @@ func Decode(r io.Reader, limit int64, v any) error {
 		return err
 	}
 	data = trimBOM(data)
-	if IsJSON(data) {
+	switch {
+	case len(bytes.TrimSpace(data)) == 0:
+		return fmt.Errorf("empty document: %w", seawall.ErrCorrupt)
+	case IsJSON(data):
 		return decodeJSON(data, v)
 	}
 	if err := yaml.Unmarshal(data, v); err != nil {

@@ -59,6 +59,7 @@ type specific struct {
 	CWEs          document.Words          `json:"cwe_ids" yaml:"cwe_ids"`
 	Informational document.Word           `json:"informational" yaml:"informational"`
 	Imports       document.List[goImport] `json:"imports" yaml:"imports"`
+	Seawall       *extension              `json:"seawall" yaml:"-"`
 }
 
 type goImport struct {

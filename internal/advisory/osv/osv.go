@@ -112,6 +112,14 @@ func (e *entry) advisory() (a *advisory.Advisory, skipped []string, err error) {
 	case isErratum(e.ID) && !isSecurity(e.ID) && len(a.Upstream) == 0:
 		a.Kind, a.Notice = advisory.KindNotice, "update"
 	}
+	if x := e.Database.Seawall; x != nil {
+		if a.Source = x.Source; x.CVSS != nil {
+			a.CVSS = x.CVSS
+		}
+		if a.Notice = x.Notice; x.Notice != "" {
+			a.Kind = advisory.KindNotice
+		}
+	}
 	return a, skipped, nil
 }
 
@@ -150,6 +158,10 @@ func (f *affected) convert(a *advisory.Advisory) (list []advisory.Affected, skip
 	out.State = advisory.StateOf(out.Ranges)
 	if f.Ecosystem.Urgency == "end-of-life" {
 		out.State = seawall.StateEndOfLife
+	}
+	if x := f.Ecosystem.Seawall; x != nil {
+		x.apply(&out)
+		return []advisory.Affected{out}, skipped, nil
 	}
 	return withModules(out, a.Summary), skipped, nil
 }

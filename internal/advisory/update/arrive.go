@@ -115,21 +115,32 @@ func (u *updater) file(ctx context.Context, a *arrival, address, name string, ha
 		return a.known.Files[address], false, nil // fetched by this run
 	}
 	part := filepath.Base(a.dir) + "-" + name + ".part"
-	got, current, err := u.fetch.get(ctx, download{
-		url: address, path: filepath.Join(u.work, part), have: have, partial: u.state.Partial[part],
-		started: func(v validators) error {
-			u.state.Partial[part] = v
-			return u.state.write(u.statePath())
-		},
-	})
-	if err != nil {
+	got, current, err := u.resume(ctx, address, part, have)
+	switch {
+	case err != nil:
 		return got, false, err
-	}
-	delete(u.state.Partial, part)
-	if current {
+	case current:
 		return got, true, os.Remove(filepath.Join(u.work, part))
 	}
 	return got, false, os.Rename(filepath.Join(u.work, part), target)
+}
+
+// resume downloads address into the file part of the working directory, from
+// where an earlier update was stopped.
+func (u *updater) resume(ctx context.Context, address, part string, have validators) (validators, bool, error) {
+	d := download{url: address, path: filepath.Join(u.work, part), have: have}
+	if begun := u.state.Partial[part]; begun.URL == address {
+		d.partial = begun.Have
+	}
+	d.started = func(v validators) error {
+		u.state.Partial[part] = partial{address, v}
+		return u.state.write(u.statePath())
+	}
+	got, current, err := u.fetch.get(ctx, d)
+	if err == nil {
+		delete(u.state.Partial, part)
+	}
+	return got, current, err
 }
 
 // follow reads the file that names the archive, and puts the archive in its place.
@@ -248,7 +259,7 @@ func (u *updater) assemble(ctx context.Context, ready []*arrival) (broken *arriv
 		return nil, err
 	}
 	_, err = w.WriteTo(f)
-	return nil, install(f, err, u.Path)
+	return nil, install(f, errors.Join(err, f.Chmod(0o644)), u.Path)
 }
 
 // read adds a feed to the database: of an incremental one first the entries

@@ -19,8 +19,14 @@ type state struct {
 		Have   validators `json:"have"`
 		Digest string     `json:"digest,omitempty"`
 	} `json:"whole"`
-	// Partial are the validators of downloads not finished, by file name.
-	Partial map[string]validators `json:"partial"`
+	// Partial are the downloads not finished, by file name.
+	Partial map[string]partial `json:"partial"`
+}
+
+// partial is a download that was begun: of what, in which version.
+type partial struct {
+	URL  string     `json:"url"`
+	Have validators `json:"have"`
 }
 
 // feedState is what is known of a feed in the database.
@@ -51,7 +57,7 @@ func readState(path string) (*state, error) {
 		s.Feeds = map[string]feedState{}
 	}
 	if s.Partial == nil {
-		s.Partial = map[string]validators{}
+		s.Partial = map[string]partial{}
 	}
 	return s, nil
 }

@@ -177,6 +177,7 @@ func (u *updater) end() {
 	if u.base != nil {
 		_ = u.base.Close()
 	}
+	_ = os.RemoveAll(u.feedsPath()) // after an error or a cancel; the next update clears what stays
 	u.unlock()
 }
 

@@ -37,20 +37,13 @@ func (u *updater) whole(ctx context.Context) (*Result, error) {
 	case strings.HasPrefix(u.From, "oci://"):
 		current, have.Digest, err = u.fromRegistry(ctx, incoming, have.Digest)
 	case strings.HasPrefix(u.From, "http://"), strings.HasPrefix(u.From, "https://"):
-		have.Have, current, err = u.fetch.get(ctx, download{
-			url: u.From, path: incoming, have: have.Have, partial: u.state.Partial["incoming.db.part"],
-			started: func(v validators) error {
-				u.state.Partial["incoming.db.part"] = v
-				return u.state.write(u.statePath())
-			},
-		})
+		have.Have, current, err = u.resume(ctx, u.From, filepath.Base(incoming), have.Have)
 	default:
 		err = copyFile(incoming, u.From)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("database from %s: %w", u.From, err)
 	}
-	delete(u.state.Partial, "incoming.db.part")
 	result := &Result{Changed: !current}
 	if !current {
 		if err := u.accept(incoming); err != nil {
@@ -83,7 +76,7 @@ func (u *updater) accept(path string) error {
 	if err != nil {
 		return err
 	}
-	return install(f, nil, u.Path)
+	return install(f, f.Chmod(0o644), u.Path)
 }
 
 // fromRegistry fetches the layer that holds the database. The registry client
