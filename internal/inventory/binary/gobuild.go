@@ -197,13 +197,13 @@ func parseBuildInfo(b []byte, old *bool) (version, text string, more bool) {
 		return "", "", false
 	}
 	raw, _, state = varintString(rest, maxModuleText)
-	switch state {
-	case stringBad:
+	// Wait for the rest only of what begins as module text does.
+	n := min(len(raw), len(moduleTextStart))
+	if state == stringBad || string(raw[:n]) != moduleTextStart[:n] {
 		return "", "", false
-	case stringShort:
-		// Wait for the rest only where it begins as module text does.
-		n := min(len(raw), len(moduleTextStart))
-		return "", "", string(raw[:n]) == moduleTextStart[:n]
+	}
+	if state == stringShort {
+		return "", "", true
 	}
 	// The text stands between two markers, and its last line ends before the second.
 	if n := len(raw); n > 2*sentinelLen && raw[n-sentinelLen-1] == '\n' {
