@@ -2,8 +2,6 @@ package cli
 
 import (
 	"crypto/ed25519"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/seawall-security/seawall/internal/advisory/db"
 	"github.com/seawall-security/seawall/internal/advisory/starter"
+	"github.com/seawall-security/seawall/internal/advisory/update"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -54,7 +53,7 @@ func (a *app) openDatabase(f *databaseFlags, cacheFlag string) (*db.Reader, erro
 	return starter.Open()
 }
 
-// readPublicKey reads a PEM "PUBLIC KEY" block with an ed25519 key; "" is no key.
+// readPublicKey reads the key databases must be signed by; "" is no key.
 func readPublicKey(path string) (ed25519.PublicKey, error) {
 	if path == "" {
 		return nil, nil
@@ -63,17 +62,9 @@ func readPublicKey(path string) (ed25519.PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--db-key: %w: %w", err, seawall.ErrUsage)
 	}
-	block, _ := pem.Decode(data)
-	if block == nil {
-		return nil, fmt.Errorf("--db-key %s: no PEM block: %w", path, seawall.ErrUsage)
-	}
-	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
+	key, err := update.ParsePublicKey(data)
 	if err != nil {
-		return nil, fmt.Errorf("--db-key %s: %w: %w", path, err, seawall.ErrUsage)
-	}
-	key, ok := parsed.(ed25519.PublicKey)
-	if !ok {
-		return nil, fmt.Errorf("--db-key %s: want an ed25519 key, got %T: %w", path, parsed, seawall.ErrUsage)
+		return nil, fmt.Errorf("--db-key %s: %w", path, err)
 	}
 	return key, nil
 }

@@ -1,10 +1,7 @@
 package cli
 
 import (
-	"bytes"
 	"crypto/ed25519"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -18,6 +15,7 @@ import (
 	advisoryall "github.com/seawall-security/seawall/internal/advisory/all"
 	"github.com/seawall-security/seawall/internal/advisory/build"
 	"github.com/seawall-security/seawall/internal/advisory/db"
+	"github.com/seawall-security/seawall/internal/advisory/update"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -25,7 +23,11 @@ func (a *app) dbCommand() *cobra.Command {
 	return group("db", "Look into, build and renew the advisory database",
 		"The advisory database is one immutable file. A starter is embedded in this program;\n'db update' fetches a current one, 'db build' makes one from raw sources.",
 		a.dbStatusCommand(),
+		a.dbUpdateCommand(),
 		a.dbBuildCommand(),
+		a.dbSearchCommand(),
+		a.dbExportCommand(),
+		a.dbImportCommand(),
 	)
 }
 
@@ -211,7 +213,7 @@ func writeDatabase(name string, w *db.Writer) error {
 	return nil
 }
 
-// readPrivateKey reads a PEM "PRIVATE KEY" block (PKCS #8) with an ed25519 key; "" is no key.
+// readPrivateKey reads the signing key of a database; "" is no key.
 func readPrivateKey(path string) (ed25519.PrivateKey, error) {
 	if path == "" {
 		return nil, nil
@@ -220,17 +222,9 @@ func readPrivateKey(path string) (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--sign-key: %w: %w", err, seawall.ErrUsage)
 	}
-	block, _ := pem.Decode(bytes.TrimSpace(data))
-	if block == nil {
-		return nil, fmt.Errorf("--sign-key %s: no PEM block: %w", path, seawall.ErrUsage)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	key, err := update.ParsePrivateKey(data)
 	if err != nil {
-		return nil, fmt.Errorf("--sign-key %s: %w: %w", path, err, seawall.ErrUsage)
-	}
-	key, ok := parsed.(ed25519.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("--sign-key %s: want an ed25519 key, got %T: %w", path, parsed, seawall.ErrUsage)
+		return nil, fmt.Errorf("--sign-key %s: %w", path, err)
 	}
 	return key, nil
 }

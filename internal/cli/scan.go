@@ -183,7 +183,7 @@ func (a *app) runScan(cmd *cobra.Command, f *scanFlags, scheme string, args []st
 	if err != nil {
 		return err
 	}
-	handler, finish := a.withProgress(reports.handler, f)
+	handler, finish := a.withSides(reports.handler, f)
 	outcome, err := scan.Run(cmd.Context(), cfg, a.targets(f, scheme, args), handler)
 	finish()
 	if err != nil {
@@ -297,14 +297,35 @@ func (r renamed) Facts(ctx context.Context) ([]seawall.Fact, error) {
 	return nil, nil
 }
 
-// withProgress adds the progress line where it is wanted and can be seen.
-func (a *app) withProgress(h sink.Handler, f *scanFlags) (handler sink.Handler, finish func()) {
-	width, terminal := terminalWidth(a.Stderr)
-	if !terminal || f.quiet || f.noProgress {
-		return h, func() {}
+// withSides adds to the reports what a run does on the side: the progress line,
+// where it is wanted and can be seen, and the note of ecosystems for the next
+// update. finish closes the sides; the reports are closed by their owner.
+func (a *app) withSides(h sink.Handler, f *scanFlags) (handler scan.Handler, finish func()) {
+	out := &sided{main: h}
+	if width, terminal := terminalWidth(a.Stderr); terminal && !f.quiet && !f.noProgress {
+		out.sides = append(out.sides, &progress{w: a.Stderr, width: width, now: time.Now})
 	}
-	line := &progress{w: a.Stderr, width: width, now: time.Now}
-	return sink.Multi(h, line), func() { _ = line.Close() }
+	if dir, err := a.cacheDirectory(f.cacheDir); err == nil && !f.noCache {
+		out.sides = append(out.sides, &seen{cacheDir: dir})
+	}
+	return out, func() {
+		for _, s := range out.sides {
+			_ = s.Close()
+		}
+	}
+}
+
+// sided is a handler with others beside it whose errors do not matter.
+type sided struct {
+	main  sink.Handler
+	sides []sink.Handler
+}
+
+func (s *sided) Handle(ctx context.Context, m seawall.Message) error {
+	for _, side := range s.sides {
+		_ = side.Handle(ctx, m)
+	}
+	return s.main.Handle(ctx, m)
 }
 
 // warn tells on standard error what the report's reader should know of the run.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"iter"
 	"os"
 	"slices"
@@ -96,6 +97,12 @@ func New(data []byte, origin string, key ed25519.PublicKey) (*Reader, error) {
 		}
 	}
 	return r, nil
+}
+
+// CopyTo writes the database as it is, signature included.
+func (r *Reader) CopyTo(w io.Writer) error {
+	_, err := w.Write(r.data)
+	return err
 }
 
 // Close releases the file. The reader must not be used afterwards.

@@ -90,6 +90,12 @@ func Ecosystems() []string {
 	}
 }
 
+// Covers says whether some feed holds advisories of the ecosystem.
+func (s Sources) Covers(ecosystem string) bool {
+	_, ok := s.feedsOf(ecosystem)
+	return ok
+}
+
 func (s Sources) feedsOf(ecosystem string) ([]feed, bool) {
 	family, release, _ := strings.Cut(ecosystem, ":")
 	switch family {

@@ -1,12 +1,22 @@
 package sbom
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/package-url/packageurl-go"
 
 	"github.com/seawall-security/seawall/internal/seawall"
 )
+
+// PackageOf reads a package URL as an SBOM's component would be: with the
+// ecosystem, name and source package that advisories are matched by.
+func PackageOf(purl string) (*seawall.Package, error) {
+	if _, err := packageurl.FromString(purl); err != nil {
+		return nil, fmt.Errorf("package URL: %w: %w", err, seawall.ErrUsage)
+	}
+	return (&component{purl: purl}).pack(nil), nil
+}
 
 // pack turns a component into a package. documentOS is the distribution of the
 // whole document; nil when it names none.
