@@ -50,6 +50,9 @@ func (Detector) Detect(_ context.Context, f detect.Facts) (detect.Result, error)
 		return notEvaluated(f, "operating system", "no file names the distribution"), nil
 	}
 	ecosystem := f.Asset.OS.Ecosystem()
+	if strings.HasPrefix(ecosystem, "SUSE:") && strings.Contains(f.Asset.OS.ID, "micro") {
+		ecosystem = "SUSE Linux Micro:" + f.Asset.OS.Version // has the service packs' advisories, not their dates
+	}
 	if rolling(ecosystem) {
 		return detect.Result{}, nil
 	}
@@ -119,13 +122,14 @@ func notEvaluated(f detect.Facts, what, reason string) detect.Result {
 // lookup finds a release; rel is nil when the table does not have it.
 func lookup(ecosystem string) (*family, *release) {
 	name, version, _ := strings.Cut(ecosystem, ":")
-	for _, fam := range families() {
+	for i := range families {
+		fam := &families[i]
 		if fam.name != name {
 			continue
 		}
-		for i := range fam.releases {
-			if fam.releases[i].version == version {
-				return &fam, &fam.releases[i]
+		for j := range fam.releases {
+			if fam.releases[j].version == version {
+				return fam, &fam.releases[j]
 			}
 		}
 	}

@@ -63,6 +63,8 @@ func TestDetect(t *testing.T) {
 			&outcome{Status: seawall.StatusNotEvaluated, Reason: "the end of its support was not announced by 2026-11-21"}, ""},
 		{"unknown release", &seawall.OS{ID: "debian", Version: "99"}, nil, "2026-11-21",
 			&outcome{Status: seawall.StatusNotEvaluated, Reason: "the end of its support is not known"}, ""},
+		{"another life than its packages", &seawall.OS{ID: "sle-micro", Version: "5.5"}, nil, "2026-11-21",
+			&outcome{Status: seawall.StatusNotEvaluated, Reason: "the end of its support is not known"}, ""},
 		{"unknown distribution", &seawall.OS{ID: "linuxmint", Version: "21"}, nil, "2026-11-21",
 			&outcome{Status: seawall.StatusNotEvaluated, Reason: "the end of its support is not known"}, ""},
 	}
@@ -99,7 +101,7 @@ func TestDetect(t *testing.T) {
 // versions are dates too.
 func TestTable(t *testing.T) {
 	seen := map[string]bool{}
-	for _, fam := range families() {
+	for _, fam := range families {
 		if !strings.HasPrefix(fam.source, "https://") || len(fam.releases) == 0 {
 			t.Errorf("%s has no source or no releases", fam.name)
 		}

@@ -538,3 +538,63 @@ func TestWriteAheadLog(t *testing.T) {
 		}
 	}
 }
+
+func TestRPM(t *testing.T) {
+	db, err := os.ReadFile(scalibrData(t, "rpm/testdata/rpmdb.sqlite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts, err := collect(t, "var/lib/rpm/rpmdb.sqlite", string(db))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := packages(facts)
+	i := slices.IndexFunc(found, func(p seawall.Package) bool { return p.Name == "openssl-libs" })
+	want := seawall.Package{ // as rpm -q has it
+		Kind: "os", PURL: "pkg:rpm/", Name: "openssl-libs", Version: "1:3.0.7-6.el9_2", Arch: "x86_64",
+		Source: "openssl", Vendor: "Rocky Enterprise Software Foundation", Licenses: []string{"ASL 2.0"},
+	}
+	if i < 0 {
+		t.Fatal("openssl-libs is missing")
+	}
+	if diff := cmp.Diff(want, found[i]); diff != "" {
+		t.Error(diff)
+	}
+	files := owned(facts)
+	for _, file := range []string{"bash usr/bin/bash", "openssl-libs usr/lib64/libcrypto.so.3.0.7", "glibc lib64/ld-linux-x86-64.so.2"} {
+		if !slices.Contains(files, file) {
+			t.Errorf("no owner %q", file)
+		}
+	}
+}
+
+// TestRPMKeys: the keys that rpm keeps among its packages are none.
+func TestRPMKeys(t *testing.T) {
+	db, err := os.ReadFile(scalibrData(t, "rpm/testdata/Packages.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts, err := collect(t, "usr/lib/sysimage/rpm/Packages.db", string(db))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(packages(facts)); n != 132 { // rpm has 137, of them 5 keys
+		t.Errorf("%d packages", n)
+	}
+	if slices.ContainsFunc(packages(facts), func(p seawall.Package) bool { return p.Name == "gpg-pubkey" }) {
+		t.Error("a key is listed as a package")
+	}
+}
+
+func TestWantsAllocatesNothing(t *testing.T) {
+	for _, path := range []string{
+		"usr/lib/python3/dist-packages/requests/api.py", "var/lib/dpkg/info/libc6:amd64.list", "etc/hosts",
+		"var/db/pkg/sys-apps/gawk-5.3.1/CONTENTS", "var/lib/rpm/Packages", "usr/lib/os-release",
+	} {
+		for _, c := range Collectors() {
+			if n := testing.AllocsPerRun(10, func() { c.Wants(path, info{}) }); n != 0 {
+				t.Errorf("%s: Wants(%q) allocates %v times", c.Name(), path, n)
+			}
+		}
+	}
+}

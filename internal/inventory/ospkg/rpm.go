@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -210,7 +211,7 @@ func readWAL(f seawall.File) ([]seawall.Fact, error) {
 func readSHM(f seawall.File) ([]seawall.Fact, error) {
 	const mxFrame, nBackfill, enough = 16, 96, 100
 	var header [enough]byte
-	if _, err := f.Content.ReadAt(header[:], 0); err == io.EOF {
+	if _, err := f.Content.ReadAt(header[:], 0); errors.Is(err, io.EOF) {
 		return nil, nil
 	} else if err != nil {
 		return nil, err

@@ -174,14 +174,6 @@ func (p *Package) numbers(v value, kind uint32, width uint64) []byte {
 	return p.data[v.offset:end]
 }
 
-// strings returns the bytes from an array of strings on; nil when there is none.
-func (p *Package) strings(v value) []byte {
-	if v.kind != typeStringArray || v.offset >= uint32(len(p.data)) {
-		return nil
-	}
-	return p.data[v.offset:]
-}
-
 // FullVersion is "[epoch:]version-release", the epoch left out when it is 0.
 func (p *Package) FullVersion() string {
 	if p.Epoch == "" || p.Epoch == "0" {

@@ -13,6 +13,7 @@ package rpmdb
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -36,7 +37,7 @@ func Read(r io.ReaderAt, size int64, visit func(*Package)) error {
 	d := database{r: r, size: size, visit: visit}
 	head := make([]byte, 512)
 	n, err := r.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("reading the start: %w", err)
 	}
 	switch head = head[:n]; {
