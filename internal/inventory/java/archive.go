@@ -81,12 +81,9 @@ type scanner struct {
 
 // problem records what could not be read; the rest of the file is still read.
 func (s *scanner) problem(inner string, err error) {
-	if inner != "" {
-		err = fmt.Errorf("%s: %w", inner, err)
-	}
 	switch {
 	case len(s.problems) < maxProblems:
-		s.problems = append(s.problems, err)
+		s.problems = append(s.problems, place(inner, err))
 	case !s.dropped:
 		s.dropped = true
 		s.problems = append(s.problems, errors.New("and more"))
@@ -103,10 +100,25 @@ func (s *scanner) spend(inner string, bytes int64) bool {
 		err = fmt.Errorf("more than %d bytes to inflate: %w", maxWork, seawall.ErrBound)
 	}
 	if err != nil {
-		s.stopped = true
-		s.problem(inner, err)
+		s.stop(inner, err)
 	}
 	return !s.stopped
+}
+
+// stop ends the whole file; its reason is recorded whatever else was.
+func (s *scanner) stop(inner string, err error) {
+	if !s.stopped {
+		s.stopped = true
+		s.problems = append(s.problems, place(inner, err))
+	}
+}
+
+// place adds the path inside the file to an error.
+func place(inner string, err error) error {
+	if inner == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", inner, err)
 }
 
 // errStop ends a walk whose reason is recorded already.
@@ -175,19 +187,16 @@ func (s *scanner) enter(a archive, e entry, inner string, depth int) {
 		s.problem(inner, fmt.Errorf("archives nested more than %d deep: %w", maxDepth, seawall.ErrBound))
 		return
 	case s.nested > maxNested:
-		if !s.stopped {
-			s.problem(inner, fmt.Errorf("more than %d archives: %w", maxNested, seawall.ErrBound))
-		}
-		s.stopped = true
+		s.stop(inner, fmt.Errorf("more than %d archives: %w", maxNested, seawall.ErrBound))
+		return
+	}
+	raw, err := a.raw(e)
+	if err != nil {
+		s.problem(inner, err)
 		return
 	}
 	if e.method == methodStored {
-		r, err := a.raw(e)
-		if err != nil {
-			s.problem(inner, err)
-			return
-		}
-		s.archive(r, r.Size(), inner, depth)
+		s.archive(raw, raw.Size(), inner, depth)
 		return
 	}
 	if !s.spend(inner, e.size) {

@@ -31,7 +31,7 @@ func knownGroup(artifact string) string {
 		{"commons-exec", "org.apache.commons"}, {"commons-math3", "org.apache.commons"}, {"commons-pool2", "org.apache.commons"}, {"commons-fileupload2*", "org.apache.commons"},
 		{"httpclient", "org.apache.httpcomponents"}, {"httpcore", "org.apache.httpcomponents"}, {"httpmime", "org.apache.httpcomponents"},
 		{"httpclient5", "org.apache.httpcomponents.client5"}, {"httpcore5", "org.apache.httpcomponents.core5"},
-		{"tomcat-embed-*", "org.apache.tomcat.embed"}, {"tomcat-*", "org.apache.tomcat"}, {"catalina", "org.apache.tomcat"},
+		{"tomcat-embed-*", "org.apache.tomcat.embed"}, {"tomcat-*", "org.apache.tomcat"},
 		{"struts2-*", "org.apache.struts"}, {"struts-core", "org.apache.struts"}, {"shiro-*", "org.apache.shiro"}, {"cxf-*", "org.apache.cxf"},
 		{"activemq-*", "org.apache.activemq"}, {"artemis-*", "org.apache.activemq"}, {"camel-*", "org.apache.camel"}, {"kafka-clients", "org.apache.kafka"},
 		{"zookeeper", "org.apache.zookeeper"}, {"hadoop-*", "org.apache.hadoop"}, {"lucene-*", "org.apache.lucene"}, {"solr-*", "org.apache.solr"},

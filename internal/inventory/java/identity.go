@@ -2,6 +2,7 @@ package java
 
 import (
 	"bytes"
+	"cmp"
 	"strings"
 )
 
@@ -103,11 +104,18 @@ func (id *identity) packages() []identified {
 		version = id.statedVersion()
 	}
 	d := identified{artifact: artifact, version: version, licenses: id.licenses()}
-	if len(id.poms) == 1 {
+	title := id.manifest["implementation-title"]
+	switch {
+	case len(id.poms) == 1:
 		d.group, d.artifact = id.poms[0].group, id.poms[0].artifact
-	} else if p := id.manifest["short-name"]; p != "" && id.manifest["group-id"] != "" { // Jenkins plugins
-		d.group, d.artifact, d.version = id.manifest["group-id"], p, firstOf(id.manifest["plugin-version"], version)
-	} else {
+	case id.manifest["short-name"] != "" && id.manifest["group-id"] != "": // a Jenkins plugin
+		d.group, d.artifact, d.version = id.manifest["group-id"], id.manifest["short-name"], cmp.Or(id.manifest["plugin-version"], version)
+	case title == "Apache Tomcat" && !strings.HasPrefix(artifact, "tomcat"):
+		// The server's own directory has the artifacts under their short names.
+		d.group, d.artifact = "org.apache.tomcat", "tomcat-"+artifact
+	case knownGroup(artifact) == "" && knownGroup(title) != "":
+		d.group, d.artifact = knownGroup(title), title // distributions rename files
+	default:
 		d.group = id.group(artifact)
 	}
 	if d.artifact == "" || d.version == "" && !id.classes {
@@ -181,18 +189,22 @@ func (id *identity) licenses() []string {
 }
 
 // fileVersion splits "log4j-core-2.14.1.jar" into artifact and version. A
-// classifier behind the version ("-sources", "-linux-x86_64") is dropped.
+// classifier behind the version ("-sources", "-linux-x86_64") is dropped; in
+// "log4j-1.2-api-2.14.1.jar" the first number belongs to the name.
 func fileVersion(base string) (artifact, version string) {
 	stem := base[:len(base)-min(len(base), len(".jar"))]
+	artifact = stem
 	for i := 1; i < len(stem)-1; i++ {
 		if stem[i] != '-' || stem[i+1] < '0' || stem[i+1] > '9' {
 			continue
 		}
-		if v := withoutClassifier(stem[i+1:]); isVersion(v) {
-			return stem[:i], v
+		v := withoutClassifier(stem[i+1:])
+		if isVersion(v) && (version == "" || strings.Contains(v, ".")) {
+			artifact, version = stem[:i], v
 		}
+		i += len(v)
 	}
-	return stem, ""
+	return artifact, version
 }
 
 // withoutClassifier keeps the parts of a version: numbers and the words that mark a release.
@@ -240,11 +252,4 @@ func isVersion(s string) bool {
 		}
 	}
 	return !strings.HasSuffix(s, ".x")
-}
-
-func firstOf(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

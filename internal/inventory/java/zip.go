@@ -187,6 +187,9 @@ func (a archive) raw(e entry) (*io.SectionReader, error) {
 	if e.flags&flagEncrypted != 0 {
 		return nil, fmt.Errorf("encrypted: %w", seawall.ErrUnreadable)
 	}
+	if e.method == methodDeflate && e.size > e.packed*maxRatio {
+		return nil, fmt.Errorf("%d bytes cannot inflate to %d: %w", e.packed, e.size, seawall.ErrCorrupt)
+	}
 	var h [localLen]byte
 	pos := a.base + e.offset
 	if e.offset < 0 || e.packed < 0 || e.size < 0 || pos > a.directory-localLen {
@@ -208,9 +211,6 @@ func (a archive) inflate(e entry, limit int64) ([]byte, error) {
 	r, err := a.raw(e)
 	if err != nil {
 		return nil, err
-	}
-	if e.size > e.packed*maxRatio {
-		return nil, fmt.Errorf("%d bytes cannot inflate to %d: %w", e.packed, e.size, seawall.ErrCorrupt)
 	}
 	content := make([]byte, min(e.size, limit))
 	var in io.Reader
