@@ -256,8 +256,15 @@ func FuzzImporters(f *testing.F) {
 		records := 0
 		err := i.Import(context.Background(), "x", bytes.NewReader(data), func(r advisory.Record) error {
 			records++
-			if r.Advisory != nil && (r.Advisory.ID == "" || r.Advisory.Source == "") {
-				t.Errorf("%s: advisory without id or source", i.Name())
+			if a := r.Advisory; a != nil {
+				if a.ID == "" || a.Source == "" {
+					t.Errorf("%s: advisory without id or source", i.Name())
+				}
+				for _, f := range a.Affected {
+					if f.Ecosystem == "" || f.Name == "" {
+						t.Errorf("%s: %s: package %q of %q", i.Name(), a.ID, f.Name, f.Ecosystem)
+					}
+				}
 			}
 			return nil
 		})

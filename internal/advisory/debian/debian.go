@@ -100,6 +100,9 @@ func (TrackerImporter) Import(ctx context.Context, _ string, r io.Reader, emit f
 
 func emitPackage(name string, cves map[string]vulnerability, emit func(advisory.Record) error) error {
 	for _, id := range slices.Sorted(maps.Keys(cves)) {
+		if id == "" || name == "" {
+			return fmt.Errorf("an empty name: %w", seawall.ErrCorrupt)
+		}
 		v := cves[id]
 		a := &advisory.Advisory{ID: id, Source: "debian", Summary: string(v.Description)}
 		for _, codename := range slices.Sorted(maps.Keys(v.Releases)) {

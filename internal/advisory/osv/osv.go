@@ -9,6 +9,7 @@
 package osv
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -113,7 +114,7 @@ func (e *entry) advisory() (a *advisory.Advisory, skipped []string, err error) {
 		a.Kind, a.Notice = advisory.KindNotice, "update"
 	}
 	if x := e.Database.Seawall; x != nil {
-		if a.Source = x.Source; x.CVSS != nil {
+		if a.Source = cmp.Or(x.Source, a.Source); x.CVSS != nil {
 			a.CVSS = x.CVSS
 		}
 		if a.Notice = x.Notice; x.Notice != "" {
@@ -149,7 +150,7 @@ func (f *affected) convert(a *advisory.Advisory) (list []advisory.Affected, skip
 		}
 		out.Ranges = append(out.Ranges, converted)
 	}
-	if ecosystem == "" || f.Package.Name == "" {
+	if ecosystem == "" || out.Name == "" {
 		return nil, append(skipped, "entry without a package"), nil
 	}
 	if len(out.Ranges) == 0 && len(out.Versions) == 0 && len(f.Ranges) > 0 {

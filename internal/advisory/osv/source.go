@@ -45,6 +45,8 @@ func source(e *entry) string {
 		return "r-consortium"
 	case "CVE":
 		return cveSource(e)
+	case "":
+		return "osv"
 	}
 	return strings.ToLower(prefix)
 }

@@ -77,6 +77,9 @@ func (Importer) Import(_ context.Context, _ string, r io.Reader, emit func(advis
 			}
 			continue
 		}
+		if name == "" {
+			return fmt.Errorf("a component without a name: %w", seawall.ErrCorrupt)
+		}
 		list, err := convert(name, components[name])
 		if err != nil {
 			return fmt.Errorf("component %s: %w", name, err)

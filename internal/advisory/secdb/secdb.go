@@ -68,7 +68,10 @@ func (Importer) Import(_ context.Context, _ string, r io.Reader, emit func(advis
 	}
 	fixes := map[string]map[string]string{} // identifier -> package -> lowest fixed version
 	aliases := map[string][]string{}
-	for _, p := range db.Packages {
+	for n, p := range db.Packages {
+		if p.Pkg.Name == "" {
+			return fmt.Errorf("package %d has no name: %w", n, seawall.ErrCorrupt)
+		}
 		for fixed, lines := range p.Pkg.SecFixes {
 			// "2.6-r0 (main)" and the like: the version is the first word.
 			fixed, _, _ = strings.Cut(strings.TrimSpace(fixed), " ")
