@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -81,8 +82,10 @@ func TestArrows(t *testing.T) {
 func forbidden(from, to string) string {
 	a, b := stage(module+"/"+from), stage(module+"/"+to)
 	switch {
-	case b == "testenv":
-		return "only tests may use testenv"
+	case testSupport(to) && !testSupport(from):
+		return "only tests may use test support"
+	case testSupport(from):
+		return ""
 	case a == "":
 		if strings.HasPrefix(from, "cmd/") && b != "cli" {
 			return "cmd may import cli only"
@@ -202,15 +205,15 @@ func checkFile(t *testing.T, name string, f *ast.File, maxMethods int) {
 				t.Errorf("%s: an interface of %d methods, the budget is %d", name, len(n.Methods.List), maxMethods)
 			}
 		case *ast.SelectorExpr:
-			if x, ok := n.X.(*ast.Ident); ok && x.Name == "os" && n.Sel.Name == "Exit" && !strings.HasPrefix(name, "cmd/") && !strings.HasPrefix(name, "bench/") {
-				t.Errorf("%s: os.Exit belongs to cmd", name)
+			if x, ok := n.X.(*ast.Ident); ok && x.Name == "os" && n.Sel.Name == "Exit" && f.Name.Name != "main" {
+				t.Errorf("%s: os.Exit belongs to main packages", name)
 			}
 		}
 		return true
 	})
 }
 
-// TestEveryCollectorIsListed: a package under a stage that nobody imports is
+// TestEveryPackageIsUsed: a package under a stage that nobody imports is
 // forgotten work.
 func TestEveryPackageIsUsed(t *testing.T) {
 	pkgs := listPackages(t)
@@ -221,13 +224,19 @@ func TestEveryPackageIsUsed(t *testing.T) {
 		}
 	}
 	for _, p := range pkgs {
-		if s := stage(p.ImportPath); s == "" || s == "testenv" || len(p.GoFiles) == 0 || isMain(p) {
+		if stage(p.ImportPath) == "" || testSupport(p.ImportPath) || len(p.GoFiles) == 0 || isMain(p) {
 			continue
 		}
 		if !used[p.ImportPath] {
 			t.Errorf("%s is imported by nothing", strings.TrimPrefix(p.ImportPath, module+"/"))
 		}
 	}
+}
+
+// testSupport packages (testenv, sinktest, …) exist for tests only.
+func testSupport(importPath string) bool {
+	name := path.Base(importPath)
+	return name == "testenv" || strings.HasSuffix(name, "test")
 }
 
 func isMain(p listedPackage) bool {
@@ -257,7 +266,7 @@ func TestDependenciesHaveReasons(t *testing.T) {
 	}
 }
 
-// TestNoSecretsOrHostsInScripts: scripts and configuration name no package
+// TestNoRegistriesInScripts: scripts and configuration name no package
 // registry or proxy; machines have their own.
 func TestNoRegistriesInScripts(t *testing.T) {
 	hosts := []string{"proxy.golang" + ".org", "deb.debian" + ".org", "registry.npmjs" + ".org"}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -42,7 +41,7 @@ standard input) into any other format, without scanning again.`,
 }
 
 func (a *app) readReport(name string) (*seawall.Report, int, error) {
-	var r io.Reader = a.Stdin
+	r := a.Stdin
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
