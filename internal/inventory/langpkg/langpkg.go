@@ -43,6 +43,9 @@ type Format struct {
 	Rev int
 	// Match says by path alone whether a file is of this format; allocation-free.
 	Match func(path string) bool
+	// Wanted: the file says what is wanted, not what is there. Inside an installed
+	// package it is that package's own development and not read (see InDependency).
+	Wanted bool
 	// Parse reads a file's whole content. It must not keep data. Packages added
 	// to out before an error are kept.
 	Parse func(data []byte, out *List) error
@@ -57,7 +60,29 @@ func (f *Format) Version() int { return f.Rev }
 // Wants implements inventory.Collector: regular files only, so that a linked
 // file is reported once, where it lies.
 func (f *Format) Wants(path string, info fs.FileInfo) bool {
-	return f.Match(path) && (info == nil || info.Mode().IsRegular())
+	return f.Match(path) && (info == nil || info.Mode().IsRegular()) && !(f.Wanted && InDependency(path))
+}
+
+// InDependency reports whether a file belongs to an installed package: a
+// dependency's own lock files and manifests say what its developers used, not
+// what is installed here.
+func InDependency(path string) bool {
+	for _, dir := range [...]string{"node_modules/", "site-packages/", "dist-packages/", "pkg/mod/", ".cargo/registry/", "usr/share/nodejs/"} {
+		if i := strings.Index(path, dir); i >= 0 && (i == 0 || path[i-1] == '/') && strings.IndexByte(path[i+len(dir):], '/') >= 0 {
+			return true
+		}
+	}
+	_, gem, ok := strings.Cut(path, "gems/") // gems/NAME-1.2.3-PLATFORM/
+	for ok {
+		name := gem[:max(0, strings.IndexByte(gem, '/'))]
+		for i := 1; i+1 < len(name); i++ {
+			if name[i] == '-' && '0' <= name[i+1] && name[i+1] <= '9' {
+				return true
+			}
+		}
+		_, gem, ok = strings.Cut(gem, "gems/")
+	}
+	return false
 }
 
 // Collect implements inventory.Collector. Every error names the file.

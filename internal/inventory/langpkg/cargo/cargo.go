@@ -14,7 +14,7 @@ func Collectors() []inventory.Collector { return []inventory.Collector{Lock()} }
 
 // Lock collects Cargo.lock. It does not say which crates are for development only.
 func Lock() inventory.Collector {
-	return &langpkg.Format{ID: "language/cargo-lock", Rev: 1, Parse: parse, Match: func(p string) bool {
+	return &langpkg.Format{ID: "language/cargo-lock", Rev: 1, Wanted: true, Parse: parse, Match: func(p string) bool {
 		return langpkg.Base(p) == "Cargo.lock"
 	}}
 }

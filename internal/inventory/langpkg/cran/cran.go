@@ -56,7 +56,7 @@ func parseDescription(data []byte, out *langpkg.List) error {
 
 // Lock collects renv.lock.
 func Lock() inventory.Collector {
-	return &langpkg.Format{ID: "language/renv-lock", Rev: 1, Parse: parseLock, Match: func(p string) bool {
+	return &langpkg.Format{ID: "language/renv-lock", Rev: 1, Wanted: true, Parse: parseLock, Match: func(p string) bool {
 		return langpkg.Base(p) == "renv.lock"
 	}}
 }

@@ -17,7 +17,7 @@ func Collectors() []inventory.Collector { return []inventory.Collector{Workflow(
 // Workflow collects .github/workflows/*.yml and *.yaml, and the composite
 // actions under .github/actions.
 func Workflow() inventory.Collector {
-	return &langpkg.Format{ID: "language/github-actions", Rev: 1, Parse: parse, Match: func(p string) bool {
+	return &langpkg.Format{ID: "language/github-actions", Rev: 1, Wanted: true, Parse: parse, Match: func(p string) bool {
 		if !strings.HasSuffix(p, ".yml") && !strings.HasSuffix(p, ".yaml") {
 			return false
 		}

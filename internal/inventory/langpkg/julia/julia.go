@@ -17,7 +17,7 @@ func Collectors() []inventory.Collector { return []inventory.Collector{Manifest(
 // Julia version (Manifest-v1.11.toml). Format 1 has tables [[Name]] at the top,
 // format 2 [[deps.Name]].
 func Manifest() inventory.Collector {
-	return &langpkg.Format{ID: "language/julia-manifest", Rev: 1, Parse: parse, Match: func(p string) bool {
+	return &langpkg.Format{ID: "language/julia-manifest", Rev: 1, Wanted: true, Parse: parse, Match: func(p string) bool {
 		base := langpkg.Base(p)
 		return strings.HasSuffix(base, ".toml") && (base == "Manifest.toml" || base == "JuliaManifest.toml" || strings.HasPrefix(base, "Manifest-v"))
 	}}

@@ -13,7 +13,7 @@ import (
 // configurations use is for development.
 // https://docs.gradle.org/current/userguide/dependency_locking.html
 func GradleLock() inventory.Collector {
-	return &langpkg.Format{ID: "language/gradle-lock", Rev: 1, Parse: parseGradleLock, Match: func(p string) bool {
+	return &langpkg.Format{ID: "language/gradle-lock", Rev: 1, Wanted: true, Parse: parseGradleLock, Match: func(p string) bool {
 		base := langpkg.Base(p)
 		return base == "gradle.lockfile" || base == "buildscript-gradle.lockfile" ||
 			strings.HasSuffix(base, ".lockfile") && strings.Contains(p, "dependency-locks/")
@@ -55,7 +55,7 @@ func onlyTests(configurations string) bool {
 // https://docs.gradle.org/current/userguide/dependency_verification.html
 func GradleVerification() inventory.Collector {
 	return &langpkg.Format{
-		ID: "language/gradle-verification", Rev: 1,
+		ID: "language/gradle-verification", Rev: 1, Wanted: true,
 		Match: func(p string) bool { return langpkg.Base(p) == "verification-metadata.xml" },
 		Parse: func(data []byte, out *langpkg.List) error {
 			return langpkg.XML(data, func(e *langpkg.Element) {

@@ -29,7 +29,7 @@ func Collectors() []inventory.Collector {
 // archive was built, not what is to be built.
 // https://maven.apache.org/pom.html
 func POM() inventory.Collector {
-	return &pomCollector{langpkg.Format{ID: "language/maven-pom", Rev: 1, Parse: parsePOM, Match: func(p string) bool {
+	return &pomCollector{langpkg.Format{ID: "language/maven-pom", Rev: 1, Wanted: true, Parse: parsePOM, Match: func(p string) bool {
 		return langpkg.Base(p) == "pom.xml" && !strings.Contains(p, "META-INF/")
 	}}}
 }

@@ -16,7 +16,7 @@ import (
 // for a package of a registry, holds the object of its dependencies third. What
 // no production dependency of a workspace reaches is for development only.
 func Bun() inventory.Collector {
-	return &langpkg.Format{ID: "language/bun-lock", Rev: 1, Parse: parseBun, Match: func(p string) bool {
+	return &langpkg.Format{ID: "language/bun-lock", Rev: 1, Wanted: true, Parse: parseBun, Match: func(p string) bool {
 		base := langpkg.Base(p)
 		return base == "bun.lock" || base == "bun.lockb"
 	}}

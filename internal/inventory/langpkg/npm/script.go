@@ -31,7 +31,7 @@ func (s *script) Wants(path string, info fs.FileInfo) bool {
 type library struct {
 	// file is the start of the file name, up to the version or extension.
 	file string
-	// npm is the package whose advisories apply.
+	// npm is the name its advisories go by: of the npm package, else RetireJS's.
 	npm string
 	// banner is what stands before the version in the comment at the top,
 	// lower case; "" when the library has none that can be told apart.
@@ -75,7 +75,7 @@ var libraries = [...]library{
 	{"underscore", "underscore", "underscore.js"},
 	{"lodash", "lodash", "lodash"},
 	{"moment", "moment", "moment.js"},
-	{"ember", "ember-source", "@version"},
+	{"ember", "ember", "version:"},
 	{"knockout", "knockout", "knockout javascript library"},
 	{"vue", "vue", "vue.js"},
 	{"react-dom", "react-dom", "react-dom"},
@@ -92,7 +92,8 @@ var libraries = [...]library{
 	{"d3", "d3", "d3js.org"},
 	{"echarts", "echarts", ""},
 	{"select2", "select2", "select2"},
-	{"ckeditor", "ckeditor4", ""},
+	{"ckeditor5", "ckeditor5", ""},
+	{"ckeditor", "ckeditor", ""},
 	{"tinymce", "tinymce", "version:"},
 	{"quill", "quill", "quill editor"},
 	{"swiper", "swiper", "swiper"},
@@ -107,6 +108,14 @@ var libraries = [...]library{
 	{"prototype", "prototypejs", "prototype javascript framework, version"},
 	{"require", "requirejs", "requirejs"},
 	{"socket.io", "socket.io-client", "socket.io"},
+	{"svelte", "svelte", ""},
+	{"plupload", "plupload", ""},
+	{"easyXDM", "easyxdm", ""},
+	{"zrender", "zrender", ""},
+	{"alasql", "alasql", "alasql"},
+	{"froala_editor", "froala-editor", "froala_editor"},
+	{"protobuf", "protobufjs", "protobuf.js"},
+	{"ext-all", "extjs", "ext js library"},
 }
 
 func isScript(p string) bool {

@@ -37,7 +37,7 @@ func DepsJSON() inventory.Collector {
 // Assets collects obj/project.assets.json, the restored graph of a project.
 func Assets() inventory.Collector {
 	return &langpkg.Format{
-		ID: "language/nuget-assets", Rev: 1,
+		ID: "language/nuget-assets", Rev: 1, Wanted: true,
 		Match: func(p string) bool { return langpkg.Base(p) == "project.assets.json" },
 		Parse: func(data []byte, out *langpkg.List) error { return libraries(data, out.Declared) },
 	}
@@ -73,7 +73,7 @@ func libraries(data []byte, add func(langpkg.Ecosystem, langpkg.Dependency)) err
 // frameworks is reported once.
 func Lock() inventory.Collector {
 	return &langpkg.Format{
-		ID: "language/nuget-lock", Rev: 1, Parse: parseLock,
+		ID: "language/nuget-lock", Rev: 1, Wanted: true, Parse: parseLock,
 		Match: func(p string) bool {
 			base := langpkg.Base(p)
 			return base == "packages.lock.json" || strings.HasPrefix(base, "packages.") && strings.HasSuffix(base, ".lock.json")

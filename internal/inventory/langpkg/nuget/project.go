@@ -10,7 +10,7 @@ import (
 // PackagesConfig collects packages.config.
 func PackagesConfig() inventory.Collector {
 	return &langpkg.Format{
-		ID: "language/nuget-config", Rev: 1,
+		ID: "language/nuget-config", Rev: 1, Wanted: true,
 		Match: func(p string) bool { return langpkg.Base(p) == "packages.config" },
 		Parse: func(data []byte, out *langpkg.List) error {
 			return langpkg.XML(data, func(e *langpkg.Element) {
@@ -31,7 +31,7 @@ func PackagesConfig() inventory.Collector {
 // Project collects project files and Directory.Packages.props, where central
 // package management keeps the versions.
 func Project() inventory.Collector {
-	return &langpkg.Format{ID: "language/nuget-project", Rev: 1, Parse: parseProject, Match: func(p string) bool {
+	return &langpkg.Format{ID: "language/nuget-project", Rev: 1, Wanted: true, Parse: parseProject, Match: func(p string) bool {
 		return langpkg.Base(p) == "Directory.Packages.props" ||
 			strings.HasSuffix(p, ".csproj") || strings.HasSuffix(p, ".fsproj") || strings.HasSuffix(p, ".vbproj")
 	}}

@@ -126,7 +126,7 @@ func uvProduction(packages []uvPackage) map[string]bool {
 func Pylock() inventory.Collector {
 	type present struct{} // decoded only to see that it is there
 	return &langpkg.Format{
-		ID: "language/pylock", Rev: 1,
+		ID: "language/pylock", Rev: 1, Wanted: true,
 		Match: func(p string) bool {
 			base := langpkg.Base(p)
 			return base == "pylock.toml" || strings.HasPrefix(base, "pylock.") && strings.HasSuffix(base, ".toml")
@@ -179,5 +179,5 @@ func Pipenv() inventory.Collector {
 
 // lock makes the collector of a lock file with one fixed name.
 func lock(id, base string, parse func([]byte, *langpkg.List) error) inventory.Collector {
-	return &langpkg.Format{ID: id, Rev: 1, Parse: parse, Match: func(p string) bool { return langpkg.Base(p) == base }}
+	return &langpkg.Format{ID: id, Rev: 1, Wanted: true, Parse: parse, Match: func(p string) bool { return langpkg.Base(p) == base }}
 }

@@ -20,7 +20,7 @@ import (
 // A file that -r includes is read as a requirements file of its own if its name
 // says so; for any other name the joiner warns that it was not read.
 func Requirements() inventory.Collector {
-	return &requirements{langpkg.Format{ID: "language/pypi-requirements", Rev: 1, Match: isRequirements, Parse: parseRequirements}}
+	return &requirements{langpkg.Format{ID: "language/pypi-requirements", Rev: 1, Wanted: true, Match: isRequirements, Parse: parseRequirements}}
 }
 
 type requirements struct{ langpkg.Format }

@@ -96,7 +96,7 @@ func literals(code []byte) (all []string) {
 // a registry; in it "    name (version)" is a gem, one indented deeper what it
 // needs. It does not say which gems are for development only.
 func Lock() inventory.Collector {
-	return &langpkg.Format{ID: "language/gem-lock", Rev: 1, Parse: parseLock, Match: func(p string) bool {
+	return &langpkg.Format{ID: "language/gem-lock", Rev: 1, Wanted: true, Parse: parseLock, Match: func(p string) bool {
 		base := langpkg.Base(p)
 		return base == "Gemfile.lock" || base == "gems.locked"
 	}}

@@ -16,7 +16,7 @@ func Collectors() []inventory.Collector { return []inventory.Collector{Resolved(
 
 // Resolved collects Package.resolved, versions 1 to 3.
 func Resolved() inventory.Collector {
-	return &langpkg.Format{ID: "language/swift-resolved", Rev: 1, Parse: parse, Match: func(p string) bool {
+	return &langpkg.Format{ID: "language/swift-resolved", Rev: 1, Wanted: true, Parse: parse, Match: func(p string) bool {
 		return langpkg.Base(p) == "Package.resolved"
 	}}
 }
