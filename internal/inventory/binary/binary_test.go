@@ -376,7 +376,8 @@ func FuzzSoftware(f *testing.F) {
 	})
 }
 
-// benchContent is a real program of tens of megabytes: this test's Go toolchain.
+// benchContent is a real program of 15 MB: the Go command. Its note of being a Go
+// program is taken out, so that nothing is skipped.
 func benchContent(b *testing.B) []byte {
 	b.Helper()
 	path, err := exec.LookPath("go")
@@ -390,7 +391,7 @@ func benchContent(b *testing.B) []byte {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return content
+	return bytes.Replace(content, []byte(goNote), make([]byte, len(goNote)), 1)
 }
 
 func benchmarkStream(b *testing.B, c inventory.Streamer) {

@@ -70,10 +70,14 @@ func streamAll(ctx context.Context, f seawall.File, s inventory.Stream) ([]seawa
 	return s.Facts()
 }
 
-// pour writes the whole content to w, from its start.
+// pour writes the content to w from its start, until w has seen enough.
 func pour(ctx context.Context, f seawall.File, w io.Writer) error {
 	buf := make([]byte, 128<<10)
-	for off := int64(0); off < f.Content.Size(); {
+	enough := func() bool { return false }
+	if s, ok := w.(interface{ enough() bool }); ok {
+		enough = s.enough
+	}
+	for off := int64(0); off < f.Content.Size() && !enough(); {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -47,6 +47,7 @@ var signatures = sync.OnceValue(func() []signature {
 		{name: "busybox", literal: "BusyBox v", version: ahead(" (\x00")},
 		{name: "openssl", literal: "OpenSSL ", version: opensslVersion, needs: opensslDirectory},
 		{name: "openssl", literal: "OpenSSL ", version: opensslVersion, files: []string{"openssl", "libssl.so*"}},
+		{literal: goNote},
 		{literal: opensslDirectory},
 		{name: "libressl", literal: "LibreSSL ", version: ahead("\x00"), files: []string{"openssl", "libssl.so*", "libcrypto.so*"}},
 		{name: "bash", literal: "@(#)Bash version ", version: ahead("(")},
@@ -73,6 +74,10 @@ const (
 	// opensslDirectory is in libcrypto and in programs it is linked into, not in
 	// those that only say which OpenSSL they were compiled against.
 	opensslDirectory = `OPENSSLDIR: "`
+	// goNote is the head of the note in which the Go linker keeps its build ID:
+	// type 4, owner "Go". It lies within the first bytes of every ELF program.
+	goNote      = "\x04\x00\x00\x00Go\x00\x00"
+	goNoteLimit = 64 << 10
 	// apacheFooter is in the server's own error pages.
 	apacheFooter = ` Server at <a href="`
 )

@@ -14,7 +14,8 @@ import (
 
 // Software recognises programs and libraries by what their own text says. Where
 // distributions install, only files with a known name are opened; everywhere
-// else every executable is, whatever it is called.
+// else every executable is, whatever it is called. Programs that the Go linker
+// made are left to the Go collector.
 type Software struct{}
 
 // Name implements inventory.Collector.
@@ -68,7 +69,8 @@ type softwareStream struct {
 	started    bool
 	skip       bool
 	buf        []byte
-	next       int // where in buf the scan goes on
+	offset     int64 // of buf in the file
+	next       int   // where in buf the scan goes on
 	seen       []hit
 	framed     versionScan
 }
@@ -97,9 +99,13 @@ func (s *softwareStream) Write(chunk []byte) (int, error) {
 		drop := max(0, s.next-lookBehind)
 		s.buf = s.buf[:copy(s.buf, s.buf[drop:])]
 		s.next -= drop
+		s.offset += int64(drop)
 	}
 	return len(chunk), nil
 }
+
+// enough says that the rest of the file changes nothing.
+func (s *softwareStream) enough() bool { return s.skip }
 
 // scan looks at the literals that start before to.
 func (s *softwareStream) scan(to int) {
@@ -114,6 +120,10 @@ func (s *softwareStream) scan(to int) {
 func (s *softwareStream) found(signature, at int) {
 	sig := &signatures()[signature]
 	if !sig.named(s.base) {
+		return
+	}
+	if sig.literal == goNote {
+		s.skip = s.skip || s.offset+int64(at) < goNoteLimit
 		return
 	}
 	i := slices.IndexFunc(s.seen, func(h hit) bool { return h.signature == signature })
@@ -137,10 +147,9 @@ func (s *softwareStream) found(signature, at int) {
 // Facts implements inventory.Stream. A program whose places state different
 // versions, or none, is not reported: which one it is cannot be told.
 func (s *softwareStream) Facts() ([]seawall.Fact, error) {
-	if s.skip || !s.started {
+	if s.scan(len(s.buf)); s.skip {
 		return nil, nil
 	}
-	s.scan(len(s.buf))
 	var facts []seawall.Fact
 	for _, h := range s.seen {
 		sig := &signatures()[h.signature]
