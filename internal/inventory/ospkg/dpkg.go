@@ -125,6 +125,10 @@ func (s *statusFile) line(number int, line []byte) {
 		s.p.Arch = s.sameArch(value)
 	case "Origin":
 		s.p.Vendor = string(value)
+	case "Maintainer":
+		if s.p.Vendor == "" {
+			s.p.Vendor = publisher(value)
+		}
 	case "Source":
 		s.source(value)
 	case "Status":

@@ -67,7 +67,7 @@ func (c *completer) complete(p *seawall.Package) {
 		}
 	}
 	add("arch", p.Arch)
-	if c.os != nil && native(c.os.ID, kind) {
+	if c.os != nil && native(c.os.ID, kind) && !foreign(p, c.os) {
 		p.Ecosystem = c.ecosystem
 		namespace = purlNamespace(c.os.ID)
 		add("distro", c.distro)
@@ -148,19 +148,25 @@ func purlNamespace(id string) string {
 }
 
 // markOwned names the owner of every language package and binary that was
-// found only in files an operating-system package installed.
+// found only in files of the distribution's packages. What foreign packages
+// bring is left to be judged by itself.
 func markOwned(m *inventory.Merged) {
 	links := topLinks(m.Configs)
 	owners := make(map[string]string)
+	strangers := make(map[string]bool)
 	for i := range m.Packages {
-		if p := &m.Packages[i]; p.Kind != Kind {
+		if p := &m.Packages[i]; p.Kind == Kind {
+			if foreign(p, m.Asset.OS) {
+				strangers[p.Name] = true
+			}
+		} else {
 			for j := range p.Locations {
 				owners[links.follow(p.Locations[j].Path)] = ""
 			}
 		}
 	}
 	for i := range m.Files {
-		if f := &m.Files[i]; f.Owner != "" {
+		if f := &m.Files[i]; f.Owner != "" && !strangers[f.Owner] {
 			file := links.follow(f.Path)
 			if _, wanted := owners[file]; wanted {
 				owners[file] = f.Owner

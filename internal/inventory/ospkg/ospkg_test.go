@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -595,6 +596,69 @@ func TestWantsAllocatesNothing(t *testing.T) {
 			if n := testing.AllocsPerRun(10, func() { c.Wants(path, info{}) }); n != 0 {
 				t.Errorf("%s: Wants(%q) allocates %v times", c.Name(), path, n)
 			}
+		}
+	}
+}
+
+// TestForeign: what others build is neither judged by the distribution's
+// advisories nor hides what it brings.
+func TestForeign(t *testing.T) {
+	db, err := os.ReadFile(filepath.Join(moduleDir(t, "github.com/erikvarga/go-rpmdb"), "pkg/testdata/fedora35-plus-mongo/rpmdb.sqlite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts, err := collect(t, "var/lib/rpm/rpmdb.sqlite", string(db))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &inventory.Merged{
+		Asset: &seawall.Asset{},
+		Configs: []seawall.ConfigFact{
+			{Kind: releaseConfig, Path: "etc/os-release", Data: map[string]string{"ID": "fedora", "VERSION_ID": "35"}},
+		},
+		Packages: []seawall.Package{
+			{Kind: "binary", Name: "mongocli", Ecosystem: "Go", Locations: []seawall.Location{{Path: "usr/bin/mongocli"}}},
+			{Kind: "binary", Name: "bash", Ecosystem: "generic", Locations: []seawall.Location{{Path: "usr/bin/bash"}}},
+		},
+	}
+	for _, f := range facts {
+		if f.Package != nil {
+			m.Packages = append(m.Packages, *f.Package)
+		} else if f.File != nil {
+			m.Files = append(m.Files, *f.File)
+		}
+	}
+	if !slices.ContainsFunc(m.Files, func(f seawall.FileFact) bool { return f.Path == "usr/bin/mongocli" }) {
+		t.Fatal("the sample has no mongocli")
+	}
+	if err := (Release{}).Join(context.Background(), m); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Packages[0].Owner + "," + m.Packages[1].Owner; got != ",bash" {
+		t.Errorf("owners of mongocli and bash: %q", got)
+	}
+	for _, p := range m.Packages[2:] {
+		want := "Fedora:35"
+		if p.Name == "mongocli" {
+			want = "Linux"
+		}
+		if p.Ecosystem != want {
+			t.Errorf("%s by %s is of %s", p.Name, p.Vendor, p.Ecosystem)
+		}
+	}
+}
+
+func TestPublisher(t *testing.T) {
+	for maintainer, want := range map[string]string{
+		"Docker <support@docker.com>":                         "Docker",
+		"NGINX Packaging <nginx-packaging@f5.com>":            "NGINX Packaging",
+		"Dmitry Smirnov <onlyjob@debian.org>":                 "",
+		"Someone <x@notdocker.com>":                           "",
+		"nobody":                                              "",
+		"Debian Go Packaging Team <team+go@lists.debian.org>": "",
+	} {
+		if got := publisher([]byte(maintainer)); got != want {
+			t.Errorf("publisher(%q) = %q, want %q", maintainer, got, want)
 		}
 	}
 }

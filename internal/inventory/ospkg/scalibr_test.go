@@ -19,14 +19,20 @@ import (
 	"github.com/seawall-security/seawall/internal/inventory"
 )
 
+// moduleDir is where a module of the build list is kept.
+func moduleDir(t testing.TB, module string) string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
+	if err != nil {
+		t.Fatalf("go list -m %s: %v", module, err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
 // scalibrData is the test data of osv-scalibr's extractors.
 func scalibrData(t testing.TB, rel string) string {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/google/osv-scalibr").Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
-	}
-	return filepath.Join(strings.TrimSpace(string(out)), "extractor/filesystem/os", rel)
+	return filepath.Join(moduleDir(t, "github.com/google/osv-scalibr"), "extractor/filesystem/os", rel)
 }
 
 // corpus is a database both we and osv-scalibr read.
