@@ -1,12 +1,14 @@
 package build_test
 
 import (
+	"bytes"
 	"context"
 	"testing"
 
 	"github.com/seawall-security/seawall/internal/advisory"
 	"github.com/seawall-security/seawall/internal/advisory/all"
 	"github.com/seawall-security/seawall/internal/advisory/build"
+	"github.com/seawall-security/seawall/internal/advisory/db"
 	"github.com/seawall-security/seawall/internal/testenv"
 )
 
@@ -25,14 +27,51 @@ func run(t *testing.T, path string, o build.Options) ([]advisory.Record, *build.
 	return records, report
 }
 
-func TestSharedSnapshots(t *testing.T) {
-	records, report := run(t, testenv.Shared(t, "advisories"), build.Options{})
+// TestSnapshotsToDatabase builds the whole of ../shared/advisories twice: no
+// damage, the same bytes, and what the report counts is in the file.
+func TestSnapshotsToDatabase(t *testing.T) {
+	dir := testenv.Shared(t, "advisories")
+	var files [2]bytes.Buffer
+	var report *build.Report
+	for i := range files {
+		w := db.NewWriter(db.Options{Built: "2026-01-01T00:00:00Z"})
+		var err error
+		if report, err = build.Run(context.Background(), dir, build.Options{Importers: all.Importers(), Sink: w.Add}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.WriteTo(&files[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, d := range report.Damaged {
 		t.Errorf("%s: %v", d.Place, d.Err)
 	}
-	t.Log(len(records), report.Documents, report.Formats, report.Skipped, report.Scores)
-	t.Log(report.Unrecognized)
+	if !bytes.Equal(files[0].Bytes(), files[1].Bytes()) {
+		t.Error("the same input gave different bytes")
+	}
+	r, err := db.New(files[0].Bytes(), "test", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inFile := map[string]int{}
+	for _, s := range r.Info().Sources {
+		inFile[s.Name] = s.Advisories
+	}
 	for _, s := range report.Sources {
-		t.Log(s)
+		if s.Advisories > 0 && inFile[s.Name] != s.Advisories {
+			t.Errorf("%s: %d reported, %d in the file", s.Name, s.Advisories, inFile[s.Name])
+		}
+	}
+	t.Logf("%d documents, %d advisories, %d bytes", report.Documents, report.Advisories(), files[0].Len())
+}
+
+func BenchmarkSnapshots(b *testing.B) {
+	dir := testenv.Shared(b, "advisories")
+	b.ReportAllocs()
+	for b.Loop() {
+		w := db.NewWriter(db.Options{Built: "2026-01-01T00:00:00Z"})
+		if _, err := build.Run(context.Background(), dir, build.Options{Importers: all.Importers(), Sink: w.Add}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

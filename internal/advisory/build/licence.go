@@ -1,8 +1,7 @@
 package build
 
-// licences of the sources, as they state them, and whether each lets a database
-// built from it carry its texts (with the attribution in NOTICE). Sources not
-// listed are stored as facts only.
+// licence is that of a source as it states it; "" where it states none or has
+// changed it. Sources without one are stored as facts only.
 func licence(source string) string {
 	switch source {
 	case "go", "pypi", "ghsa", "redhat", "suse", "oss-fuzz", "psf":
@@ -11,7 +10,7 @@ func licence(source string) string {
 		return "CC0-1.0"
 	case "almalinux", "nodejs":
 		return "MIT"
-	case "bitnami", "malicious-packages", "kubernetes", "k8s-cves", "retirejs", "wolfi", "r-consortium":
+	case "bitnami", "malicious-packages", "kubernetes", "k8s-cves", "retirejs", "r-consortium":
 		return "Apache-2.0"
 	case "rocky":
 		return "BSD-3-Clause"

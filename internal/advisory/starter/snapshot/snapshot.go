@@ -56,6 +56,9 @@ func Build(ctx context.Context, dir string) ([]byte, *build.Report, error) {
 				return fmt.Errorf("source %s has no date here", feed)
 			}
 			r.Source.Updated = date
+			if feed == "wolfi" {
+				r.Source.Licence = "Apache-2.0" // of the snapshot's commit; later ones are licensed differently
+			}
 		}
 		return w.Add(feed, r)
 	}
