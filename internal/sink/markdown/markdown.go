@@ -117,7 +117,7 @@ func (p *page) groups(groups []triage.Group) {
 	p.printf("| package | installed | upgrade to | worst | vulnerabilities | from |\n|---|---|---|---|---|---|\n")
 	for i := range groups {
 		g := &groups[i]
-		upgrade := "no fix"
+		upgrade := text(g.NoFix())
 		if g.Upgrade != "" {
 			upgrade = "**" + code(g.Upgrade) + "**"
 			if g.Fixed < len(g.Findings) {

@@ -44,16 +44,13 @@ func (t *table) folded(groups []triage.Group) {
 // group writes one package: what to upgrade to, the vulnerabilities by severity, where it came from.
 func (t *table) group(g *triage.Group) {
 	head := []word{{sink.Plain(g.Name), bold}, {sink.Plain(g.Version), plain}}
-	switch {
-	case g.Upgrade != "":
+	if g.Upgrade == "" {
+		head = append(head, split(g.NoFix(), yellow)...)
+	} else {
 		head = append(head, word{"->", plain}, word{sink.Plain(g.Upgrade), green})
 		if g.Fixed < len(g.Findings) {
 			head = append(head, split(fmt.Sprintf("mends %d of %d", g.Fixed, len(g.Findings)), dim)...)
 		}
-	case g.Fixed > 0:
-		head = append(head, split("fixed versions differ by finding, see --format json", dim)...)
-	default:
-		head = append(head, split(noFix(g), yellow)...)
 	}
 	t.wrap(nil, 0, head)
 	for _, sev := range seawall.Severities() {
@@ -63,27 +60,6 @@ func (t *table) group(g *triage.Group) {
 	}
 	t.origin(g)
 	t.blank()
-}
-
-// noFix says what the vendor says when no version mends anything.
-func noFix(g *triage.Group) string {
-	state := g.Worst().Vulnerability.State
-	for _, f := range g.Findings {
-		if f.Vulnerability.State != state {
-			return "no fixed version yet"
-		}
-	}
-	switch state {
-	case seawall.StateWillNotFix:
-		return "the vendor will not fix this"
-	case seawall.StateDeferred:
-		return "the vendor has deferred a fix"
-	case seawall.StateEndOfLife:
-		return "no fix: end of life"
-	case seawall.StateUnderInvestigation:
-		return "the vendor is investigating"
-	}
-	return "no fixed version yet"
 }
 
 // severityRow lists the identifiers of one severity; beyond a few lines they are folded.

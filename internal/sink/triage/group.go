@@ -118,3 +118,27 @@ func PathOf(l seawall.Location) string {
 	}
 	return s
 }
+
+// NoFix says in a few words why there is no Upgrade.
+func (g *Group) NoFix() string {
+	if g.Fixed > 0 {
+		return "fixed versions differ by finding"
+	}
+	state := g.Worst().Vulnerability.State
+	for _, f := range g.Findings {
+		if f.Vulnerability.State != state {
+			return "no fixed version yet"
+		}
+	}
+	switch state {
+	case seawall.StateWillNotFix:
+		return "the vendor will not fix this"
+	case seawall.StateDeferred:
+		return "the vendor has deferred a fix"
+	case seawall.StateEndOfLife:
+		return "no fix: end of life"
+	case seawall.StateUnderInvestigation:
+		return "the vendor is investigating"
+	}
+	return "no fixed version yet"
+}

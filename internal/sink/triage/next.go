@@ -74,8 +74,8 @@ func (v *View) bestUpgrade() *Group {
 	return best
 }
 
-// Counts writes the two worst non-zero counts of a summary, or total when it
-// covers only some of them: "2 critical and 5 high", "3 of 9".
+// Counts writes the worst non-zero counts of a summary, or, when only some of
+// them are mended, how many: "2 critical and 5 high", "3 of 9 vulnerabilities".
 func Counts(s *seawall.Summary, mended int) string {
 	total := 0
 	var parts []string
@@ -89,9 +89,12 @@ func Counts(s *seawall.Summary, mended int) string {
 		return fmt.Sprintf("%d of %s", mended, Count(total, "vulnerability"))
 	}
 	if len(parts) > 3 {
-		parts = append(parts[:2], "more")
+		parts = append(parts[:2], "others")
 	}
-	return strings.Join(parts, ", ")
+	if len(parts) < 2 {
+		return strings.Join(parts, "")
+	}
+	return strings.Join(parts[:len(parts)-1], ", ") + " and " + parts[len(parts)-1]
 }
 
 // Count writes a number with its noun in the right form: "1 package", "2 vulnerabilities".

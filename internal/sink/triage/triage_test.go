@@ -1,0 +1,148 @@
+package triage_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/sink"
+	"github.com/seawall-security/seawall/internal/sink/sinktest"
+	"github.com/seawall-security/seawall/internal/sink/triage"
+)
+
+// report holds one vulnerability of one package per list of fixed versions.
+func report(ecosystem string, fixed ...string) *seawall.Report {
+	r := &seawall.Report{Asset: &seawall.Asset{ID: "a"}}
+	for i, list := range fixed {
+		v := &seawall.Vulnerability{ID: string(rune('A' + i))}
+		if list != "" {
+			v.Fixed = strings.Fields(list)
+		}
+		r.Findings = append(r.Findings, seawall.Finding{Rule: v.ID, Status: seawall.StatusFail, Asset: "a", Severity: seawall.SeverityHigh,
+			Package: &seawall.PackageRef{Name: "p", Version: "1.0", Ecosystem: ecosystem}, Vulnerability: v})
+	}
+	return r
+}
+
+func TestUpgrade(t *testing.T) {
+	for _, test := range []struct {
+		name, ecosystem string
+		fixed           []string
+		want            string
+	}{
+		{"one", "npm", []string{"1.2.3"}, "1.2.3"},
+		{"greatest", "npm", []string{"1.2.3", "1.10.0", "1.9.9"}, "1.10.0"},
+		{"unfixed ones do not count", "npm", []string{"1.2.3", ""}, "1.2.3"},
+		{"none", "npm", []string{"", ""}, ""},
+		{"debian order", "Debian:12", []string{"3.0.11-1~deb12u2", "3.0.11-1"}, "3.0.11-1"},
+		{"epoch", "Debian:12", []string{"2.0", "1:1.0"}, "1:1.0"},
+		{"rpm family", "Amazon Linux:2023", []string{"1:1.0-1.amzn2023", "1:1.0-10.amzn2023", "1:1.0-9.amzn2023"}, "1:1.0-10.amzn2023"},
+		{"first of the release line", "npm", []string{"1.2.6 0.2.4"}, "1.2.6"},
+		// Going to 2.0.0 for B needs A's fix of the 2 line, which is later.
+		{"the line gone to counts", "npm", []string{"1.2.5 2.0.1", "2.0.0"}, "2.0.1"},
+		{"older branches do not lift it", "npm", []string{"1.2.5 3.0.1", "2.0.0"}, "2.0.0"},
+		{"unknown order", "Gentoo", []string{"1.0-r1", "1.0-r2"}, ""},
+		{"unknown order, one version", "Gentoo", []string{"1.0-r1", "1.0-r1"}, "1.0-r1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			v := triage.New(report(test.ecosystem, test.fixed...), sink.Options{})
+			if got := v.Assets[0].Groups[0].Upgrade; got != test.want {
+				t.Errorf("upgrade to %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestNoFix(t *testing.T) {
+	for state, want := range map[seawall.VulnerabilityState]string{
+		seawall.StateWillNotFix: "the vendor will not fix this", seawall.StateDeferred: "the vendor has deferred a fix",
+		seawall.StateEndOfLife: "no fix: end of life", seawall.StateUnderInvestigation: "the vendor is investigating", seawall.StateAffected: "no fixed version yet",
+	} {
+		r := report("npm", "", "")
+		for i := range r.Findings {
+			r.Findings[i].Vulnerability.State = state
+		}
+		if got := triage.New(r, sink.Options{}).Assets[0].Groups[0].NoFix(); got != want {
+			t.Errorf("%s: %q, want %q", state, got, want)
+		}
+		r.Findings[0].Vulnerability.State = "something else"
+		if got := triage.New(r, sink.Options{}).Assets[0].Groups[0].NoFix(); got != "no fixed version yet" {
+			t.Errorf("%s mixed: %q", state, got)
+		}
+	}
+	if got := triage.New(report("Gentoo", "1.0-r1", "1.0-r2"), sink.Options{}).Assets[0].Groups[0].NoFix(); got != "fixed versions differ by finding" {
+		t.Errorf("no common upgrade: %q", got)
+	}
+}
+
+// Advice considers what the display filter hides: mending only the shown would leave the rest.
+func TestUpgradeIgnoresTheFilter(t *testing.T) {
+	r := report("npm", "1.2.0", "1.5.0")
+	r.Findings[1].Severity = seawall.SeverityLow
+	v := triage.New(r, sink.Options{Severities: []seawall.Severity{seawall.SeverityHigh}})
+	g := v.Assets[0].Groups[0]
+	if g.Upgrade != "1.5.0" || len(g.Findings) != 1 || v.Hidden != 1 {
+		t.Errorf("upgrade to %s, %d shown, %d hidden", g.Upgrade, len(g.Findings), v.Hidden)
+	}
+}
+
+func TestOrderAndGrouping(t *testing.T) {
+	v := triage.New(sinktest.Report(t), sink.Options{})
+	var got []string
+	for _, g := range v.Assets[0].Groups {
+		got = append(got, g.Name)
+	}
+	want := []string{"org.apache.logging.log4j:log4j-core", "org.springframework:spring-beans", "libc6", "openssl", "zlib1g", "minimist", "lodash", "curl", "golang.org/x/net", "perl-base", "stdlib"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+	openssl := v.Assets[0].Groups[3]
+	if diff := cmp.Diff([]string{"libssl3", "openssl"}, openssl.Packages); diff != "" || len(openssl.Findings) != 4 || openssl.Counts.Critical != 1 {
+		t.Errorf("openssl: %v, %d findings, %+v", openssl.Packages, len(openssl.Findings), openssl.Counts)
+	}
+	if v.Exploited != 4 || v.Fixable != 28 || len(v.Gaps) != 3 || v.Gaps[0].Ecosystem != "Debian:9" || v.Gaps[2].Status != seawall.CoveragePartial {
+		t.Errorf("exploited %d, fixable %d, gaps %v", v.Exploited, v.Fixable, v.Gaps)
+	}
+	if len(v.Incomplete) != 2 || v.Incomplete[0].Status != seawall.RunFailed {
+		t.Errorf("incomplete %v", v.Incomplete)
+	}
+}
+
+func TestNext(t *testing.T) {
+	full := sinktest.Report(t)
+	judged := sinktest.Report(t)
+	judged.Coverage = judged.Coverage[:4]
+	clean := *judged
+	clean.Findings = nil
+	noMalware := *judged
+	noMalware.Findings = nil
+	for _, f := range judged.Findings {
+		if f.Kind != seawall.KindMalware {
+			noMalware.Findings = append(noMalware.Findings, f)
+		}
+	}
+	for _, test := range []struct {
+		name string
+		r    *seawall.Report
+		want string
+	}{
+		{"most is not judged", full, `run "seawall db update --ecosystem Debian:9": 76 packages could not be judged`},
+		{"malware", judged, "remove flatmap-stream 0.1.1: it is known malware"},
+		{"exploited", &noMalware, "upgrade org.apache.logging.log4j:log4j-core to 2.17.1: mends 2 critical and 2 medium"},
+		{"clean", &clean, ""},
+	} {
+		if got := triage.New(test.r, sink.Options{}).Next(); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func BenchmarkNew(b *testing.B) {
+	r := sinktest.Large(10_000)
+	b.ReportAllocs()
+	for b.Loop() {
+		triage.New(r, sink.Options{})
+	}
+}
