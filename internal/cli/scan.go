@@ -262,7 +262,9 @@ func (a *app) targets(f *scanFlags, scheme string, names []string) []scan.Target
 	}
 	var targets []scan.Target
 	for _, name := range names {
-		targets = append(targets, scan.Target{Name: name, Open: func(ctx context.Context) (seawall.Target, error) {
+		targets = append(targets, scan.Target{Name: name, Open: func(ctx context.Context, progress func(seawall.Progress)) (seawall.Target, error) {
+			options := options
+			options.Progress = progress
 			target, err := sourceall.Open(ctx, scheme+name, options)
 			if err == nil && f.name != "" {
 				return renamed{target, f.name}, nil

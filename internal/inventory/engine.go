@@ -26,7 +26,7 @@ type Options struct {
 	Workers int
 	// Cache keeps raw facts by layer; nil is none.
 	Cache Cache
-	// Progress receives a message now and then on long runs, from one goroutine at a time; may be nil.
+	// Progress receives the files and layers done, a few times a second, from one goroutine at a time; may be nil.
 	Progress func(seawall.Progress)
 }
 
@@ -50,7 +50,6 @@ const (
 	// maxWalks is how many layers inflate at once.
 	maxWalks = 4
 
-	progressAfter = time.Second
 	progressEvery = 250 * time.Millisecond
 )
 
@@ -184,18 +183,17 @@ func (e *engine) reportProgress(layers int) (stop func()) {
 	done := make(chan struct{})
 	var reporter sync.WaitGroup
 	reporter.Go(func() {
-		next := time.NewTimer(progressAfter)
-		defer next.Stop()
+		tick := time.NewTicker(progressEvery)
+		defer tick.Stop()
 		for {
 			select {
 			case <-done:
 				return
-			case <-next.C:
+			case <-tick.C:
 				e.Progress(seawall.Progress{Stage: "analysing", Unit: "files", Done: e.entries.Load()})
 				if layers > 1 {
 					e.Progress(seawall.Progress{Stage: "analysing", Unit: "layers", Done: e.layers.Load(), Total: int64(layers)})
 				}
-				next.Reset(progressEvery)
 			}
 		}
 	})

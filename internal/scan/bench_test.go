@@ -1,18 +1,10 @@
 package scan
 
 import (
-	"archive/tar"
-	"bufio"
 	"context"
-	"encoding/json"
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
 	"testing"
-
-	"github.com/klauspost/compress/gzip"
 
 	inventoryall "github.com/seawall-security/seawall/internal/inventory/all"
 	"github.com/seawall-security/seawall/internal/scan/cache"
@@ -43,7 +35,7 @@ func (discard) Handle(context.Context, seawall.Message) error { return nil }
 func benchScan(b *testing.B, name string, cfg Config) {
 	b.Helper()
 	cfg.Collectors = inventoryall.Collectors()
-	target := Target{name, func(ctx context.Context) (seawall.Target, error) {
+	target := Target{name, func(ctx context.Context, _ func(seawall.Progress)) (seawall.Target, error) {
 		return sourceall.Open(ctx, name, source.Options{})
 	}}
 	for b.Loop() {
@@ -66,7 +58,7 @@ func BenchmarkCachedImage(b *testing.B) {
 		b.Fatal(err)
 	}
 	cfg := Config{Cache: c, Collectors: inventoryall.Collectors()}
-	target := Target{name, func(ctx context.Context) (seawall.Target, error) {
+	target := Target{name, func(ctx context.Context, _ func(seawall.Progress)) (seawall.Target, error) {
 		return sourceall.Open(ctx, name, source.Options{})
 	}}
 	if _, err := Run(b.Context(), cfg, []Target{target}, discard{}); err != nil {
@@ -77,68 +69,4 @@ func BenchmarkCachedImage(b *testing.B) {
 
 func BenchmarkRootFS(b *testing.B) {
 	benchScan(b, "rootfs:"+benchInput(b, "rootfs"), Config{})
-}
-
-// BenchmarkInflateOnly is the limit a cold scan is measured against: the same
-// layers inflated in parallel and walked, and nothing else.
-func BenchmarkInflateOnly(b *testing.B) {
-	dir := benchInput(b, "big")
-	blobs := layerBlobs(b, dir)
-	for b.Loop() {
-		var all sync.WaitGroup
-		for _, blob := range blobs {
-			all.Go(func() {
-				if err := inflate(blob); err != nil {
-					b.Error(err)
-				}
-			})
-		}
-		all.Wait()
-	}
-}
-
-func inflate(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(bufio.NewReaderSize(f, 1<<20))
-	if err != nil {
-		return err
-	}
-	t := tar.NewReader(z)
-	for {
-		if _, err := t.Next(); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
-	}
-}
-
-// layerBlobs are the files of the layers of the only image of an OCI layout.
-func layerBlobs(b *testing.B, dir string) (paths []string) {
-	b.Helper()
-	var index struct{ Manifests, Layers []struct{ Digest string } }
-	readJSON(b, filepath.Join(dir, "index.json"), &index)
-	blob := func(digest string) string {
-		return filepath.Join(dir, "blobs", strings.ReplaceAll(digest, ":", "/"))
-	}
-	readJSON(b, blob(index.Manifests[0].Digest), &index)
-	for _, l := range index.Layers {
-		paths = append(paths, blob(l.Digest))
-	}
-	return paths
-}
-
-func readJSON(b *testing.B, path string, v any) {
-	b.Helper()
-	data, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(data, v)
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
 }

@@ -15,7 +15,7 @@
 //		Cache:      layerCache,              // *cache.Cache, or nil
 //		Suppressor: ignoreSet,               // or nil
 //		FailOn:     &threshold,              // or nil
-//	}, []scan.Target{{Name: ref, Open: func(ctx context.Context) (seawall.Target, error) { … }}}, handler)
+//	}, []scan.Target{{Name: ref, Open: open}}, handler)
 //
 // err is non-nil only when the run as a whole ended early (ctx, timeout, a
 // handler's error): then no End was sent. The caller closes the handler and
@@ -38,8 +38,9 @@ import (
 type Target struct {
 	// Name is what the user called it.
 	Name string
-	// Open opens it; Run closes what it returns.
-	Open func(ctx context.Context) (seawall.Target, error)
+	// Open opens it; Run closes what it returns. progress may be called as often as
+	// there is any, from one goroutine at a time, until the target is closed.
+	Open func(ctx context.Context, progress func(seawall.Progress)) (seawall.Target, error)
 }
 
 // Config are the parameters of Run. Collectors and Detectors decide what is
@@ -114,7 +115,7 @@ func Run(ctx context.Context, cfg Config, targets []Target, h Handler) (Outcome,
 		ctx, cancel = context.WithTimeoutCause(ctx, cfg.Timeout, cause)
 		defer cancel()
 	}
-	s := &scanner{Config: cfg, out: output{h: h}, memory: inventory.NewMemory(cfg.Memory)}
+	s := &scanner{Config: cfg, out: output{h: h, quietUntil: time.Now().Add(progressAfter)}, memory: inventory.NewMemory(cfg.Memory)}
 	err := s.run(ctx, targets)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -159,15 +160,17 @@ func (s *scanner) run(ctx context.Context, targets []Target) error {
 
 // target scans one target. What concerns only this target is a TargetError.
 func (s *scanner) target(ctx context.Context, t Target) error {
-	target, err := t.Open(ctx)
+	progress := func(p seawall.Progress) {
+		p.Asset = t.Name
+		s.out.progress(ctx, p)
+	}
+	target, err := t.Open(ctx, progress)
 	if err != nil {
 		return TargetError{t.Name, err}
 	}
 	defer target.Close()
-	assetID := target.Asset().ID
 	inv, err := inventory.Run(ctx, target, inventory.Options{
-		Collectors: s.Collectors, Memory: s.memory, Cache: s.Cache,
-		Progress: func(p seawall.Progress) { p.Asset = assetID; s.out.progress(ctx, p) },
+		Collectors: s.Collectors, Memory: s.memory, Cache: s.Cache, Progress: progress,
 	})
 	if err != nil {
 		return TargetError{t.Name, err}
@@ -245,12 +248,20 @@ func (s *scanner) count(packages int, res judged, statuses []seawall.CollectorSt
 	}
 }
 
-// output sends messages one at a time. Progress is best effort: what its
-// handler returns is reported by the next message.
+const (
+	progressAfter = time.Second
+	progressEvery = 100 * time.Millisecond
+)
+
+// output sends messages one at a time. Progress is best effort: none in the
+// first second, then at most every progressEvery; an error its handler returns is
+// reported by the next message.
 type output struct {
-	mu  sync.Mutex
-	h   Handler
-	err error
+	h Handler
+
+	mu         sync.Mutex
+	err        error
+	quietUntil time.Time
 }
 
 func (o *output) send(ctx context.Context, m seawall.Message) error {
@@ -263,5 +274,10 @@ func (o *output) send(ctx context.Context, m seawall.Message) error {
 }
 
 func (o *output) progress(ctx context.Context, p seawall.Progress) {
-	_ = o.send(ctx, seawall.Message{Progress: &p})
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if now := time.Now(); o.err == nil && now.After(o.quietUntil) {
+		o.quietUntil = now.Add(progressEvery)
+		o.err = o.h.Handle(ctx, seawall.Message{Progress: &p})
+	}
 }

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -158,8 +160,10 @@ func (r *recorded) lines() (out []string) {
 	return out
 }
 
-func opened(t seawall.Target) func(context.Context) (seawall.Target, error) {
-	return func(context.Context) (seawall.Target, error) { return t, nil }
+type open = func(context.Context, func(seawall.Progress)) (seawall.Target, error)
+
+func opened(t seawall.Target) open {
+	return func(context.Context, func(seawall.Progress)) (seawall.Target, error) { return t, nil }
 }
 
 func clock() time.Time { return time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC) }
@@ -221,7 +225,7 @@ func TestOneTargetsFailureLeavesTheOthers(t *testing.T) {
 	closed := 0
 	good := memTarget{name: "good", layers: []map[string]string{{"a": "alpha 1"}}, closed: &closed}
 	corrupt := memTarget{name: "corrupt", layers: []map[string]string{{"a": "corrupt"}}, closed: &closed}
-	missing := func(context.Context) (seawall.Target, error) {
+	missing := func(context.Context, func(seawall.Progress)) (seawall.Target, error) {
 		return nil, fmt.Errorf("no such file: %w", seawall.ErrUnreadable)
 	}
 	var h recorded
@@ -245,12 +249,12 @@ func TestRunThatEndsEarlySendsNoEnd(t *testing.T) {
 	image := memTarget{name: "i", layers: []map[string]string{{"a": "alpha 1"}}}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	slow := func(ctx context.Context) (seawall.Target, error) { <-ctx.Done(); return nil, ctx.Err() }
+	slow := func(ctx context.Context, _ func(seawall.Progress)) (seawall.Target, error) { <-ctx.Done(); return nil, ctx.Err() }
 	tests := []struct {
 		name string
 		ctx  context.Context
 		cfg  Config
-		open func(context.Context) (seawall.Target, error)
+		open open
 		h    recorded
 		want string
 	}{
@@ -317,5 +321,72 @@ func TestFindingIDs(t *testing.T) {
 	identify(image("i"), twins)
 	if twins[0].ID == twins[1].ID {
 		t.Error("two secrets in one file have one ID")
+	}
+}
+
+// waitingTarget's only layer ends once its progress has been seen.
+type waitingTarget struct {
+	memTarget
+	seen chan struct{}
+}
+
+func (t waitingTarget) Layers() []seawall.Layer { return []seawall.Layer{t} }
+func (waitingTarget) Info() seawall.LayerInfo   { return seawall.LayerInfo{} }
+func (waitingTarget) CacheKey() string          { return "" }
+func (t waitingTarget) Walk(ctx context.Context, visit func(seawall.Entry) error) error {
+	<-t.seen
+	return nil
+}
+
+// progressWatcher closes seen once both stages have shown progress; it notices concurrent calls.
+type progressWatcher struct {
+	recorded
+	busy   atomic.Bool
+	stages map[string]string
+	seen   chan struct{}
+}
+
+func (w *progressWatcher) Handle(ctx context.Context, m seawall.Message) error {
+	if !w.busy.CompareAndSwap(false, true) {
+		return errors.New("called twice at a time")
+	}
+	defer w.busy.Store(false)
+	if p := m.Progress; p != nil {
+		w.stages[p.Stage] = p.Asset
+		if len(w.stages) == 2 && w.seen != nil {
+			close(w.seen)
+			w.seen = nil
+		}
+	}
+	return w.recorded.Handle(ctx, m)
+}
+
+func TestLongWorkShowsProgress(t *testing.T) {
+	seen := make(chan struct{})
+	target := waitingTarget{memTarget{name: "i"}, seen}
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	openTarget := func(_ context.Context, progress func(seawall.Progress)) (seawall.Target, error) {
+		reading.Go(func() { // stands for a layer being downloaded
+			for {
+				select {
+				case <-seen:
+					return
+				case <-time.After(time.Millisecond):
+					progress(seawall.Progress{Stage: "reading", Done: 1, Total: 2})
+				}
+			}
+		})
+		return target, nil
+	}
+	w := &progressWatcher{stages: map[string]string{}, seen: seen}
+	if _, err := Run(t.Context(), Config{}, []Target{{"called so", openTarget}}, w); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"reading": "called so", "analysing": "called so"}, w.stages); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if len(w.messages) > 40 {
+		t.Errorf("%d messages: progress is not held back", len(w.messages))
 	}
 }
