@@ -62,6 +62,16 @@ func compareSemver(a, b string, s Scheme) int {
 			return c
 		}
 		a, b = a[len(x):], b[len(y):]
+		x, y = revision(a), revision(b)
+		if c := compareNumbers(x, y); c != 0 {
+			return c
+		}
+		if x != "" {
+			a = ""
+		}
+		if y != "" {
+			b = ""
+		}
 	}
 	return comparePrerelease(prerelease(a), prerelease(b), s != Semver)
 }
@@ -73,6 +83,15 @@ func patchLetter(s string) string {
 	l := letters(s)
 	if len(l) == len(s) && (len(l) == 1 || len(l) == 2 && lower(l[0]) == 'z') {
 		return l
+	}
+	return ""
+}
+
+// revision returns the build number after the hyphen of a Loose version: 7.1.0-62,
+// 1.25.1-3. A zero is none: advisories write 1.24.0-0 for "before its candidates".
+func revision(s string) string {
+	if len(s) > 1 && s[0] == '-' && allDigits(s[1:]) && !isZero(s[1:]) {
+		return s[1:]
 	}
 	return ""
 }

@@ -42,7 +42,8 @@ const (
 	// numeric parts (missing ones are 0), a pre-release glued to the number.
 	Semver
 	// Loose is Semver for software that is not released under it: one letter
-	// glued to the last number is a later patch level (OpenSSL 1.1.1w).
+	// glued to the last number is a later patch level (OpenSSL 1.1.1w), a number
+	// after a hyphen a later build (nginx 1.25.1-3 of Bitnami).
 	Loose
 	// PEP440 is Python's.
 	PEP440
@@ -208,10 +209,14 @@ func (v Version) Affected(a *advisory.Affected) (bool, error) {
 	if len(a.Ranges) == 0 && len(a.Versions) == 0 {
 		return true, nil
 	}
+	var bad error // a range that cannot be evaluated matters only when nothing else names v
 	for i := range a.Ranges {
 		in, err := v.In(&a.Ranges[i])
-		if in || err != nil {
-			return in, err
+		if in {
+			return true, nil
+		}
+		if err != nil {
+			bad = err
 		}
 	}
 	for _, listed := range a.Versions {
@@ -223,7 +228,7 @@ func (v Version) Affected(a *advisory.Affected) (bool, error) {
 			return true, nil
 		}
 	}
-	return false, nil
+	return false, bad
 }
 
 // In evaluates a range by the algorithm of the OSV schema (section

@@ -46,8 +46,8 @@ func queriesFor(p *seawall.Package) []query {
 			{ecosystem: "Kubernetes", name: p.Name, version: p.Version},
 			{ecosystem: "Kubernetes", name: "kubernetes", version: p.Version},
 		}
-	case "Bitnami":
-		return []query{{ecosystem: "Bitnami", name: p.Name, version: withoutRevision(p.Version)}}
+	case "Bitnami": // the first build of a release: in advisories "-0" is a mark before its candidates
+		return []query{{ecosystem: "Bitnami", name: p.Name, version: strings.TrimSuffix(p.Version, "-0")}}
 	case "generic":
 		return productQueries(p.Name, p.Version)
 	}
@@ -68,7 +68,7 @@ func both(q query, p *seawall.Package) []query {
 // What vendors and experiments add ("1.22.1-google", "1.22.1 X:boringcrypto") is not part of it.
 func goRelease(v string) string {
 	v = strings.TrimPrefix(v, "go")
-	if i := strings.IndexAny(v, " -+"); i >= 0 && !strings.Contains(v[i:], "-rc.") {
+	if i := strings.IndexAny(v, " -+"); i >= 0 && !strings.HasPrefix(v[i:], "-rc.") && !strings.HasPrefix(v[i:], "-beta.") {
 		v = v[:i]
 	}
 	for _, word := range [...]string{"rc", "beta"} {
@@ -77,15 +77,6 @@ func goRelease(v string) string {
 		}
 	}
 	return v
-}
-
-// withoutRevision drops the build counter of Bitnami's packages: 1.25.1-3 is nginx 1.25.1.
-func withoutRevision(v string) string {
-	i := strings.LastIndexByte(v, '-')
-	if i < 0 || v[i+1:] == "" || strings.Trim(v[i+1:], "0123456789") != "" {
-		return v
-	}
-	return v[:i]
 }
 
 // productQueries maps software read from binaries to where its advisories are
@@ -138,7 +129,9 @@ func productQueries(name, version string) []query {
 		return []query{bitnami("nats"), module("github.com/nats-io/nats-server"), module("github.com/nats-io/nats-server/v2")}
 	case "terraform":
 		return []query{module("github.com/hashicorp/terraform")}
-	case "nginx", "redis", "mariadb", "memcached", "haproxy", "envoy", "php", "ruby", "perl", "valkey", "keydb",
+	case "ruby": // RubySec has advisories on the interpreter
+		return []query{bitnami("ruby"), {ecosystem: "generic", name: "ruby", version: version}}
+	case "nginx", "redis", "mariadb", "memcached", "haproxy", "envoy", "php", "perl", "valkey", "keydb",
 		"vault", "consul", "prometheus", "alertmanager", "grafana", "minio", "helm", "git", "rabbitmq", "tomcat", "varnish":
 		return []query{bitnami(name)}
 	}

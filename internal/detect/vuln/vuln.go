@@ -41,7 +41,7 @@ func (*Detector) Name() string { return "vuln" }
 func (d *Detector) Detect(ctx context.Context, f detect.Facts) (detect.Result, error) {
 	var result detect.Result
 	coverage := newCoverage(d.lookup)
-	run := &run{lookup: d.lookup, advisories: map[advisory.Ref]*advisory.Advisory{}}
+	run := &run{lookup: d.lookup, advisories: map[advisory.Ref]*advisory.Advisory{}, found: map[string][]advisory.Match{}}
 	for _, s := range subjects(f.Packages, coverage) {
 		if err := ctx.Err(); err != nil {
 			return result, err
@@ -117,6 +117,28 @@ func (s *subject) lookupName() string { return cmp.Or(s.Source, s.Name) }
 type run struct {
 	lookup     advisory.Lookup
 	advisories map[advisory.Ref]*advisory.Advisory
+	// found holds the answers for source, the one judged now: its packages ask the same again.
+	source string
+	found  map[string][]advisory.Match
+}
+
+// find asks the database, once for all packages of a source.
+func (r *run) find(s *subject, q query) ([]advisory.Match, error) {
+	if source := s.lookupName(); source != r.source {
+		r.source = source
+		clear(r.found)
+	}
+	key := q.ecosystem + "\x00" + q.name
+	matches, ok := r.found[key]
+	if ok {
+		return matches, nil
+	}
+	matches, err := r.lookup.Find(q.ecosystem, q.name)
+	if err != nil {
+		return nil, fmt.Errorf("advisory database: %w", err)
+	}
+	r.found[key] = matches
+	return matches, nil
 }
 
 func (r *run) advisory(ref advisory.Ref) (*advisory.Advisory, error) {
@@ -137,9 +159,9 @@ func (r *run) judge(s *subject, c *coverage) ([]seawall.Finding, error) {
 	var held []statement
 	var problem error
 	for _, q := range queries {
-		matches, err := r.lookup.Find(q.ecosystem, q.name)
+		matches, err := r.find(s, q)
 		if err != nil {
-			return nil, fmt.Errorf("advisory database: %w", err)
+			return nil, err
 		}
 		if len(matches) == 0 {
 			continue
@@ -153,7 +175,7 @@ func (r *run) judge(s *subject, c *coverage) ([]seawall.Finding, error) {
 			switch {
 			case invalid == nil:
 				holds, err = v.Affected(m.Affected)
-			case !everyVersion(m.Affected):
+			case !everyVersion(m.Affected) && !slices.Contains(m.Affected.Versions, q.version):
 				holds, err = false, invalid
 			}
 			if err != nil {
