@@ -15,6 +15,10 @@ import (
 	"github.com/google/osv-scalibr/extractor/filesystem"
 	scalibrfs "github.com/google/osv-scalibr/fs"
 
+	"github.com/seawall-security/seawall/internal/inventory"
+	"github.com/seawall-security/seawall/internal/inventory/langpkg/composer"
+	"github.com/seawall-security/seawall/internal/inventory/langpkg/cran"
+	"github.com/seawall-security/seawall/internal/inventory/langpkg/githubactions"
 	"github.com/seawall-security/seawall/internal/inventory/langpkg/langpkgtest"
 	"github.com/seawall-security/seawall/internal/inventory/langpkg/npm"
 	"github.com/seawall-security/seawall/internal/inventory/langpkg/pypi"
@@ -160,4 +164,24 @@ func benchmark(b *testing.B, p pair, root string, paths []string) {
 			}
 		}
 	})
+}
+
+// BenchmarkWants asks every collector of this family about every file of a real
+// tree, as the engine does.
+func BenchmarkWants(b *testing.B) {
+	all := files(b, benchTree(b, benchRoot))
+	var collectors []inventory.Collector
+	for _, p := range pairs {
+		collectors = append(collectors, p.ours)
+	}
+	collectors = append(collectors, npm.Script(), cran.Installed(), composer.Installed(), githubactions.Workflow())
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, file := range all {
+			for _, c := range collectors {
+				c.Wants(file, nil)
+			}
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(all)), "ns/file")
 }

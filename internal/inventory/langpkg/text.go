@@ -174,3 +174,16 @@ func (n *Node) Text() string {
 
 // Base returns the last element of a cleaned path.
 func Base(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
+
+// Named returns a Match of files with one of the given names. It looks at the
+// end of a path only, which is most of what the walk of a large tree costs here.
+func Named(names ...string) func(path string) bool {
+	return func(path string) bool {
+		for _, name := range names {
+			if n := len(path) - len(name); n >= 0 && path[n:] == name && (n == 0 || path[n-1] == '/') {
+				return true
+			}
+		}
+		return false
+	}
+}

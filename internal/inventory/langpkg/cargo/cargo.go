@@ -14,9 +14,7 @@ func Collectors() []inventory.Collector { return []inventory.Collector{Lock()} }
 
 // Lock collects Cargo.lock. It does not say which crates are for development only.
 func Lock() inventory.Collector {
-	return &langpkg.Format{ID: "language/cargo-lock", Rev: 1, Wanted: true, Parse: parse, Match: func(p string) bool {
-		return langpkg.Base(p) == "Cargo.lock"
-	}}
+	return &langpkg.Format{ID: "language/cargo-lock", Rev: 1, Wanted: true, Parse: parse, Match: langpkg.Named("Cargo.lock")}
 }
 
 func parse(data []byte, out *langpkg.List) error {

@@ -15,9 +15,7 @@ func Collectors() []inventory.Collector { return []inventory.Collector{Lock()} }
 
 // Lock collects Podfile.lock.
 func Lock() inventory.Collector {
-	return &langpkg.Format{ID: "language/cocoapods-lock", Rev: 1, Wanted: true, Parse: parse, Match: func(p string) bool {
-		return langpkg.Base(p) == "Podfile.lock"
-	}}
+	return &langpkg.Format{ID: "language/cocoapods-lock", Rev: 1, Wanted: true, Parse: parse, Match: langpkg.Named("Podfile.lock")}
 }
 
 func parse(data []byte, out *langpkg.List) error {

@@ -14,9 +14,7 @@ func Collectors() []inventory.Collector { return []inventory.Collector{Lock(), I
 
 // Lock collects composer.lock; "packages-dev" is for development only.
 func Lock() inventory.Collector {
-	return &langpkg.Format{ID: "language/composer-lock", Rev: 1, Wanted: true, Parse: parseLock, Match: func(p string) bool {
-		return langpkg.Base(p) == "composer.lock"
-	}}
+	return &langpkg.Format{ID: "language/composer-lock", Rev: 1, Wanted: true, Parse: parseLock, Match: langpkg.Named("composer.lock")}
 }
 
 // Installed collects vendor/composer/installed.json of composer 1 (an array)

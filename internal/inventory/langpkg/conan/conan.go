@@ -15,9 +15,7 @@ func Collectors() []inventory.Collector { return []inventory.Collector{Lock()} }
 // Lock collects conan.lock of Conan 1 (a graph) and 2 (lists of references).
 // What is needed only to build is marked as development.
 func Lock() inventory.Collector {
-	return &langpkg.Format{ID: "language/conan-lock", Rev: 1, Wanted: true, Parse: parse, Match: func(p string) bool {
-		return langpkg.Base(p) == "conan.lock"
-	}}
+	return &langpkg.Format{ID: "language/conan-lock", Rev: 1, Wanted: true, Parse: parse, Match: langpkg.Named("conan.lock")}
 }
 
 func parse(data []byte, out *langpkg.List) error {

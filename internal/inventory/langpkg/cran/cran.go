@@ -56,9 +56,7 @@ func parseDescription(data []byte, out *langpkg.List) error {
 
 // Lock collects renv.lock.
 func Lock() inventory.Collector {
-	return &langpkg.Format{ID: "language/renv-lock", Rev: 1, Wanted: true, Parse: parseLock, Match: func(p string) bool {
-		return langpkg.Base(p) == "renv.lock"
-	}}
+	return &langpkg.Format{ID: "language/renv-lock", Rev: 1, Wanted: true, Parse: parseLock, Match: langpkg.Named("renv.lock")}
 }
 
 func parseLock(data []byte, out *langpkg.List) error {

@@ -25,9 +25,7 @@ func Collectors() []inventory.Collector { return []inventory.Collector{GoMod()} 
 // when it names a patch release, gives the version of "stdlib": a "go 1.21"
 // states a language version, not what the program is built with.
 func GoMod() inventory.Collector {
-	return &langpkg.Format{ID: "language/go-mod", Rev: 1, Wanted: true, Parse: parse, Match: func(p string) bool {
-		return langpkg.Base(p) == "go.mod"
-	}}
+	return &langpkg.Format{ID: "language/go-mod", Rev: 1, Wanted: true, Parse: parse, Match: langpkg.Named("go.mod")}
 }
 
 func parse(data []byte, out *langpkg.List) error {

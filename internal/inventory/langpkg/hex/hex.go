@@ -20,9 +20,7 @@ func Collectors() []inventory.Collector { return []inventory.Collector{Lock()} }
 //
 // The package is the second element; the key is the application's name.
 func Lock() inventory.Collector {
-	return &langpkg.Format{ID: "language/mix-lock", Rev: 1, Wanted: true, Parse: parse, Match: func(p string) bool {
-		return langpkg.Base(p) == "mix.lock"
-	}}
+	return &langpkg.Format{ID: "language/mix-lock", Rev: 1, Wanted: true, Parse: parse, Match: langpkg.Named("mix.lock")}
 }
 
 func parse(data []byte, out *langpkg.List) error {

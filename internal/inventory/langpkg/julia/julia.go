@@ -18,8 +18,11 @@ func Collectors() []inventory.Collector { return []inventory.Collector{Manifest(
 // format 2 [[deps.Name]].
 func Manifest() inventory.Collector {
 	return &langpkg.Format{ID: "language/julia-manifest", Rev: 1, Wanted: true, Parse: parse, Match: func(p string) bool {
+		if !strings.HasSuffix(p, ".toml") {
+			return false
+		}
 		base := langpkg.Base(p)
-		return strings.HasSuffix(base, ".toml") && (base == "Manifest.toml" || base == "JuliaManifest.toml" || strings.HasPrefix(base, "Manifest-v"))
+		return base == "Manifest.toml" || base == "JuliaManifest.toml" || strings.HasPrefix(base, "Manifest-v")
 	}}
 }
 

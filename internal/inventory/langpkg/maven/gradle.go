@@ -14,9 +14,11 @@ import (
 // https://docs.gradle.org/current/userguide/dependency_locking.html
 func GradleLock() inventory.Collector {
 	return &langpkg.Format{ID: "language/gradle-lock", Rev: 1, Wanted: true, Parse: parseGradleLock, Match: func(p string) bool {
+		if !strings.HasSuffix(p, ".lockfile") {
+			return false
+		}
 		base := langpkg.Base(p)
-		return base == "gradle.lockfile" || base == "buildscript-gradle.lockfile" ||
-			strings.HasSuffix(base, ".lockfile") && strings.Contains(p, "dependency-locks/")
+		return base == "gradle.lockfile" || base == "buildscript-gradle.lockfile" || strings.Contains(p, "dependency-locks/")
 	}}
 }
 
@@ -56,7 +58,7 @@ func onlyTests(configurations string) bool {
 func GradleVerification() inventory.Collector {
 	return &langpkg.Format{
 		ID: "language/gradle-verification", Rev: 1, Wanted: true,
-		Match: func(p string) bool { return langpkg.Base(p) == "verification-metadata.xml" },
+		Match: langpkg.Named("verification-metadata.xml"),
 		Parse: func(data []byte, out *langpkg.List) error {
 			return langpkg.XML(data, func(e *langpkg.Element) {
 				if e.Path == "verification-metadata/components/component" && e.Attr("version") != "" {

@@ -30,7 +30,7 @@ func Collectors() []inventory.Collector {
 // https://maven.apache.org/pom.html
 func POM() inventory.Collector {
 	return &pomCollector{langpkg.Format{ID: "language/maven-pom", Rev: 1, Wanted: true, Parse: parsePOM, Match: func(p string) bool {
-		return langpkg.Base(p) == "pom.xml" && !strings.Contains(p, "META-INF/")
+		return strings.HasSuffix(p, "pom.xml") && langpkg.Base(p) == "pom.xml" && !strings.Contains(p, "META-INF/")
 	}}}
 }
 

@@ -16,10 +16,7 @@ import (
 // for a package of a registry, holds the object of its dependencies third. What
 // no production dependency of a workspace reaches is for development only.
 func Bun() inventory.Collector {
-	return &langpkg.Format{ID: "language/bun-lock", Rev: 1, Wanted: true, Parse: parseBun, Match: func(p string) bool {
-		base := langpkg.Base(p)
-		return base == "bun.lock" || base == "bun.lockb"
-	}}
+	return &langpkg.Format{ID: "language/bun-lock", Rev: 1, Wanted: true, Parse: parseBun, Match: langpkg.Named("bun.lock", "bun.lockb")}
 }
 
 // bunPackage is an entry of "packages".

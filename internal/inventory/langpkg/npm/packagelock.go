@@ -9,13 +9,7 @@ import (
 // versions 1 to 3, and the copy npm keeps in node_modules of what it installed.
 // https://docs.npmjs.com/cli/v11/configuring-npm/package-lock-json
 func PackageLock() inventory.Collector {
-	return &langpkg.Format{ID: "language/npm-lock", Rev: 1, Wanted: true, Parse: parsePackageLock, Match: func(p string) bool {
-		switch langpkg.Base(p) {
-		case "package-lock.json", "npm-shrinkwrap.json", ".package-lock.json":
-			return true
-		}
-		return false
-	}}
+	return &langpkg.Format{ID: "language/npm-lock", Rev: 1, Wanted: true, Parse: parsePackageLock, Match: langpkg.Named("package-lock.json", "npm-shrinkwrap.json", ".package-lock.json")}
 }
 
 func parsePackageLock(data []byte, out *langpkg.List) error {

@@ -14,9 +14,7 @@ import (
 // Version 9 dropped that, so it is worked out: what no production dependency of
 // any workspace member reaches.
 func PNPM() inventory.Collector {
-	return &langpkg.Format{ID: "language/pnpm-lock", Rev: 1, Wanted: true, Parse: parsePNPM, Match: func(p string) bool {
-		return langpkg.Base(p) == "pnpm-lock.yaml"
-	}}
+	return &langpkg.Format{ID: "language/pnpm-lock", Rev: 1, Wanted: true, Parse: parsePNPM, Match: langpkg.Named("pnpm-lock.yaml")}
 }
 
 func parsePNPM(data []byte, out *langpkg.List) error {

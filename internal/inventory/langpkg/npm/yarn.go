@@ -16,9 +16,7 @@ import (
 // Both write entries at the left margin, "name@range, name@range:", followed by
 // indented fields; classic writes `version "1.0.0"`, berry `version: 1.0.0`.
 func Yarn() inventory.Collector {
-	return &langpkg.Format{ID: "language/yarn-lock", Rev: 1, Wanted: true, Parse: parseYarn, Match: func(p string) bool {
-		return langpkg.Base(p) == "yarn.lock"
-	}}
+	return &langpkg.Format{ID: "language/yarn-lock", Rev: 1, Wanted: true, Parse: parseYarn, Match: langpkg.Named("yarn.lock")}
 }
 
 // yarnEntry is one entry while it is read.

@@ -38,7 +38,7 @@ func DepsJSON() inventory.Collector {
 func Assets() inventory.Collector {
 	return &langpkg.Format{
 		ID: "language/nuget-assets", Rev: 1, Wanted: true,
-		Match: func(p string) bool { return langpkg.Base(p) == "project.assets.json" },
+		Match: langpkg.Named("project.assets.json"),
 		Parse: func(data []byte, out *langpkg.List) error { return libraries(data, out.Declared) },
 	}
 }
@@ -75,8 +75,7 @@ func Lock() inventory.Collector {
 	return &langpkg.Format{
 		ID: "language/nuget-lock", Rev: 1, Wanted: true, Parse: parseLock,
 		Match: func(p string) bool {
-			base := langpkg.Base(p)
-			return base == "packages.lock.json" || strings.HasPrefix(base, "packages.") && strings.HasSuffix(base, ".lock.json")
+			return strings.HasSuffix(p, ".lock.json") && strings.HasPrefix(langpkg.Base(p), "packages.") // packages.PROJECT.lock.json
 		},
 	}
 }

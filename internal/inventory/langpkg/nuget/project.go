@@ -11,7 +11,7 @@ import (
 func PackagesConfig() inventory.Collector {
 	return &langpkg.Format{
 		ID: "language/nuget-config", Rev: 1, Wanted: true,
-		Match: func(p string) bool { return langpkg.Base(p) == "packages.config" },
+		Match: langpkg.Named("packages.config"),
 		Parse: func(data []byte, out *langpkg.List) error {
 			return langpkg.XML(data, func(e *langpkg.Element) {
 				if e.Path != "packages/package" {
@@ -32,8 +32,8 @@ func PackagesConfig() inventory.Collector {
 // package management keeps the versions.
 func Project() inventory.Collector {
 	return &langpkg.Format{ID: "language/nuget-project", Rev: 1, Wanted: true, Parse: parseProject, Match: func(p string) bool {
-		return langpkg.Base(p) == "Directory.Packages.props" ||
-			strings.HasSuffix(p, ".csproj") || strings.HasSuffix(p, ".fsproj") || strings.HasSuffix(p, ".vbproj")
+		return strings.HasSuffix(p, "Directory.Packages.props") || strings.HasSuffix(p, ".csproj") ||
+			strings.HasSuffix(p, ".fsproj") || strings.HasSuffix(p, ".vbproj")
 	}}
 }
 

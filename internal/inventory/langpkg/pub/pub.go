@@ -13,9 +13,7 @@ func Collectors() []inventory.Collector { return []inventory.Collector{Lock()} }
 // Lock collects pubspec.lock. It marks direct development dependencies only;
 // what those need is reported as any other.
 func Lock() inventory.Collector {
-	return &langpkg.Format{ID: "language/pub-lock", Rev: 1, Wanted: true, Parse: parse, Match: func(p string) bool {
-		return langpkg.Base(p) == "pubspec.lock"
-	}}
+	return &langpkg.Format{ID: "language/pub-lock", Rev: 1, Wanted: true, Parse: parse, Match: langpkg.Named("pubspec.lock")}
 }
 
 func parse(data []byte, out *langpkg.List) error {

@@ -128,8 +128,7 @@ func Pylock() inventory.Collector {
 	return &langpkg.Format{
 		ID: "language/pylock", Rev: 1, Wanted: true,
 		Match: func(p string) bool {
-			base := langpkg.Base(p)
-			return base == "pylock.toml" || strings.HasPrefix(base, "pylock.") && strings.HasSuffix(base, ".toml")
+			return strings.HasSuffix(p, ".toml") && strings.HasPrefix(langpkg.Base(p), "pylock.")
 		},
 		Parse: func(data []byte, out *langpkg.List) error {
 			var doc struct {
@@ -179,5 +178,5 @@ func Pipenv() inventory.Collector {
 
 // lock makes the collector of a lock file with one fixed name.
 func lock(id, base string, parse func([]byte, *langpkg.List) error) inventory.Collector {
-	return &langpkg.Format{ID: id, Rev: 1, Wanted: true, Parse: parse, Match: func(p string) bool { return langpkg.Base(p) == base }}
+	return &langpkg.Format{ID: id, Rev: 1, Wanted: true, Parse: parse, Match: langpkg.Named(base)}
 }

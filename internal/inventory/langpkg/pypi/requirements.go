@@ -28,10 +28,10 @@ type requirements struct{ langpkg.Format }
 const includeKind = "pypi-requirements-include"
 
 func isRequirements(p string) bool {
-	base := langpkg.Base(p)
-	if !strings.HasSuffix(base, ".txt") && !strings.HasSuffix(base, ".pip") && !strings.HasSuffix(base, ".in") {
+	if !strings.HasSuffix(p, ".txt") && !strings.HasSuffix(p, ".pip") && !strings.HasSuffix(p, ".in") {
 		return false
 	}
+	base := langpkg.Base(p)
 	if strings.Contains(base, "requirements") {
 		return true
 	}

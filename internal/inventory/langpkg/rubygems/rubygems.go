@@ -96,10 +96,7 @@ func literals(code []byte) (all []string) {
 // a registry; in it "    name (version)" is a gem, one indented deeper what it
 // needs. It does not say which gems are for development only.
 func Lock() inventory.Collector {
-	return &langpkg.Format{ID: "language/gem-lock", Rev: 1, Wanted: true, Parse: parseLock, Match: func(p string) bool {
-		base := langpkg.Base(p)
-		return base == "Gemfile.lock" || base == "gems.locked"
-	}}
+	return &langpkg.Format{ID: "language/gem-lock", Rev: 1, Wanted: true, Parse: parseLock, Match: langpkg.Named("Gemfile.lock", "gems.locked")}
 }
 
 func parseLock(data []byte, out *langpkg.List) error {

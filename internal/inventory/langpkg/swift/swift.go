@@ -16,9 +16,7 @@ func Collectors() []inventory.Collector { return []inventory.Collector{Resolved(
 
 // Resolved collects Package.resolved, versions 1 to 3.
 func Resolved() inventory.Collector {
-	return &langpkg.Format{ID: "language/swift-resolved", Rev: 1, Wanted: true, Parse: parse, Match: func(p string) bool {
-		return langpkg.Base(p) == "Package.resolved"
-	}}
+	return &langpkg.Format{ID: "language/swift-resolved", Rev: 1, Wanted: true, Parse: parse, Match: langpkg.Named("Package.resolved")}
 }
 
 func parse(data []byte, out *langpkg.List) error {
