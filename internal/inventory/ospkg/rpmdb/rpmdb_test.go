@@ -98,6 +98,14 @@ func TestReadLikeRPM(t *testing.T) {
 		{"centos8-modularitylabel/Packages", "bdb_ro"},
 		{"ubi8-s390x/Packages", "bdb_ro"}, // big endian
 		{"libuuid/Packages", "bdb_ro"},
+		{"centos6-plain/Packages", "bdb_ro"},
+		{"centos6-devtools/Packages", "bdb_ro"},
+		{"centos6-many/Packages", "bdb_ro"},
+		{"centos7-devtools/Packages", "bdb_ro"},
+		{"centos7-httpd24/Packages", "bdb_ro"},
+		{"centos7-many/Packages", "bdb_ro"},
+		{"centos7-python35/Packages", "bdb_ro"},
+		{"fedora35-plus-mongo/rpmdb.sqlite", "sqlite"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
