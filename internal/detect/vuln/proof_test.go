@@ -266,6 +266,10 @@ func osvProbes(name string, data []byte, skip func(string)) ([]probe, error) {
 				skip(fmt.Sprintf("range with %q, no version of %s", v, ecosystem))
 				continue
 			}
+			if slices.ContainsFunc(r.Events, func(e map[string]string) bool { return described.MatchString(e["introduced"]) }) {
+				skip("range from a git description, which no version order places")
+				continue
+			}
 			for _, e := range r.Events {
 				add("introduced", release(a.Package.Name, e["introduced"]))
 				add("fixed", e["fixed"])
@@ -279,6 +283,9 @@ func osvProbes(name string, data []byte, skip func(string)) ([]probe, error) {
 	}
 	return list, nil
 }
+
+// described matches what git describe writes: 3.6.5-8-g210218.
+var described = regexp.MustCompile(`-\d+-g[0-9a-f]+$`)
 
 // unreadable returns an event's version that its ecosystem does not understand, "" when there is none.
 func unreadable(ecosystem string, events []map[string]string) string {
@@ -294,11 +301,11 @@ func unreadable(ecosystem string, events []map[string]string) string {
 
 // release: Go is never installed as "1.21.0-0", the advisories' mark for "1.21 and its candidates".
 func release(name, v string) string {
-	if name == "stdlib" || name == "toolchain" || name == "golang" {
-		return strings.Replace(v, "-0", "-rc.1", 1)
-	}
-	if v == "0" {
+	switch {
+	case v == "0":
 		return ""
+	case name == "stdlib" || name == "toolchain" || name == "golang" && strings.HasSuffix(v, "-0"):
+		return strings.Replace(v, "-0", "-rc.1", 1)
 	}
 	return v
 }
