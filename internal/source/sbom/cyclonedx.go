@@ -2,6 +2,7 @@ package sbom
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -26,7 +27,9 @@ type cycloneMetadata struct {
 
 type cyclonePart struct {
 	Type       string            `json:"type" xml:"type,attr"`
+	Scope      string            `json:"scope" xml:"scope"`
 	Publisher  string            `json:"publisher" xml:"publisher"`
+	Supplier   cycloneSupplier   `json:"supplier" xml:"supplier"`
 	Group      string            `json:"group" xml:"group"`
 	Name       string            `json:"name" xml:"name"`
 	Version    string            `json:"version" xml:"version"`
@@ -34,7 +37,21 @@ type cyclonePart struct {
 	Hashes     []cycloneHash     `json:"hashes" xml:"hashes>hash"`
 	Licenses   cycloneLicenses   `json:"licenses" xml:"licenses"`
 	Properties []cycloneProperty `json:"properties" xml:"properties>property"`
+	Evidence   cycloneEvidence   `json:"evidence" xml:"evidence"`
 	Components []cyclonePart     `json:"components" xml:"components>component"`
+}
+
+type cycloneSupplier struct {
+	Name string `json:"name" xml:"name"`
+}
+
+type cycloneEvidence struct {
+	Occurrences []cycloneOccurrence `json:"occurrences" xml:"occurrences>occurrence"`
+}
+
+type cycloneOccurrence struct {
+	Location string `json:"location" xml:"location"`
+	Line     int    `json:"line" xml:"line"`
 }
 
 type cycloneHash struct {
@@ -176,19 +193,19 @@ func (doc *document) addCyclone(c *cyclonePart, depth int) error {
 }
 
 // component takes what matching needs. Properties are read by the names that
-// trivy, syft and our own writer give them.
+// trivy, syft, npm and our own writer give them.
 func (c *cyclonePart) component() component {
-	out := component{name: c.Name, version: c.Version, purl: c.PURL, licenses: c.Licenses, supplier: c.Publisher}
+	out := component{name: c.Name, version: c.Version, purl: c.PURL, licenses: c.Licenses, supplier: cmp.Or(c.Supplier.Name, c.Publisher)}
 	if c.Group != "" && c.PURL == "" {
 		out.name = c.Group + "/" + c.Name
 	}
-	release, epoch := "", ""
+	var path, layer, release, epoch string
 	for _, p := range c.Properties {
 		value := strings.TrimSpace(p.Value)
 		switch p.Name {
-		case "aquasecurity:trivy:SrcName", "syft:metadata:source", "syft:metadata:originPackage", "seawall:source":
+		case "aquasecurity:trivy:SrcName", "syft:metadata:source", "syft:metadata:originPackage", "seawall:package:source":
 			out.source = value
-		case "aquasecurity:trivy:SrcVersion", "syft:metadata:sourceVersion", "seawall:sourceVersion":
+		case "aquasecurity:trivy:SrcVersion", "syft:metadata:sourceVersion", "seawall:package:source-version":
 			out.sourceVersion = value
 		case "aquasecurity:trivy:SrcRelease":
 			release = value
@@ -196,20 +213,21 @@ func (c *cyclonePart) component() component {
 			epoch = value
 		case "syft:metadata:sourceRpm":
 			out.source, out.sourceVersion = sourceRPM(value)
-		case "aquasecurity:trivy:Modularitylabel", "syft:metadata:modularityLabel", "seawall:module":
+		case "aquasecurity:trivy:Modularitylabel", "syft:metadata:modularityLabel", "seawall:package:module":
 			out.module = moduleStream(value)
-		case "aquasecurity:trivy:FilePath", "syft:location:0:path", "seawall:location:0:path", "seawall:path":
-			if out.path == "" {
-				out.path = strings.TrimPrefix(value, "/")
-			}
-		case "aquasecurity:trivy:LayerDigest", "syft:location:0:layerID", "seawall:location:0:layer", "seawall:layer":
-			if out.layer == "" {
-				out.layer = value
-			}
-		case "cdx:npm:package:development":
-			out.dev = value == "true"
+		case "aquasecurity:trivy:FilePath", "syft:location:0:path":
+			path = strings.TrimPrefix(value, "/")
+		case "aquasecurity:trivy:LayerDigest", "syft:location:0:layerID", "seawall:layer:digest":
+			layer = cmp.Or(layer, value)
 		case "seawall:ecosystem":
 			out.ecosystem = value
+			out.dev = c.Scope == "optional"
+		case "seawall:package:owner":
+			out.owner = value
+		case "seawall:package:declared":
+			out.declared = value == "true"
+		case "cdx:npm:package:development":
+			out.dev = value == "true"
 		}
 	}
 	if out.sourceVersion != "" && release != "" {
@@ -217,6 +235,21 @@ func (c *cyclonePart) component() component {
 	}
 	if out.sourceVersion != "" && epoch != "" && epoch != "0" {
 		out.sourceVersion = epoch + ":" + out.sourceVersion
+	}
+	out.locations = c.Evidence.locations(layer)
+	if len(out.locations) == 0 && path+layer != "" {
+		out.locations = []seawall.Location{{Path: path, Layer: layer}}
+	}
+	return out
+}
+
+// locations are the places of a component; the first is the layer's.
+func (e *cycloneEvidence) locations(layer string) []seawall.Location {
+	var out []seawall.Location
+	for _, o := range e.Occurrences {
+		path, inner, _ := strings.Cut(strings.TrimPrefix(o.Location, "/"), "!")
+		out = append(out, seawall.Location{Path: path, Inner: strings.TrimPrefix(inner, "/"), Line: o.Line, Layer: layer})
+		layer = ""
 	}
 	return out
 }

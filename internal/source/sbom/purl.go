@@ -24,10 +24,7 @@ func (c *component) pack(documentOS *seawall.OS) *seawall.Package {
 	p := &seawall.Package{
 		Name: c.name, Version: c.version, PURL: c.purl, Kind: "sbom",
 		Ecosystem: c.ecosystem, Source: c.source, SourceVersion: c.sourceVersion, Module: c.module,
-		Vendor: c.supplier, Licenses: c.licenses, Dev: c.dev,
-	}
-	if c.path != "" || c.layer != "" {
-		p.Locations = []seawall.Location{{Path: c.path, Layer: c.layer}}
+		Vendor: c.supplier, Licenses: c.licenses, Owner: c.owner, Dev: c.dev, Declared: c.declared, Locations: c.locations,
 	}
 	u, err := packageurl.FromString(c.purl)
 	if err != nil {
@@ -41,7 +38,8 @@ func (c *component) pack(documentOS *seawall.OS) *seawall.Package {
 		operatingSystem(p, &u, documentOS)
 	default:
 		ecosystem, name := language(&u)
-		if ecosystem != "" {
+		// Package URLs fold the case of module paths, which Go does not.
+		if ecosystem != "" && !(ecosystem == "Go" && strings.EqualFold(name, p.Name)) {
 			p.Name = name
 		}
 		if p.Ecosystem == "" {

@@ -94,17 +94,18 @@ type subject struct {
 	name, version, digest string
 }
 
-// component is one part of a document.
+// component is one part of a document. What a package URL says too is only
+// filled where the document says it elsewhere.
 type component struct {
-	name, version, purl string
-	licenses            []string
-	supplier            string
-	path, layer         string // where it was found, as the writing tool says
-	source              string // source package, where only a property says it
-	sourceVersion       string
-	module              string
-	ecosystem           string // as our own writer states it
-	dev                 bool
+	name, version, purl   string
+	ecosystem             string
+	licenses              []string
+	supplier              string
+	source, sourceVersion string
+	module                string
+	owner                 string
+	dev, declared         bool
+	locations             []seawall.Location
 }
 
 // errFormat carries the formats that are read.

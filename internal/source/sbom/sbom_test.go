@@ -196,6 +196,48 @@ func TestCycloneDXProperties(t *testing.T) {
 	}
 }
 
+// What our own writer adds comes back: owner, places, modules, what is only wanted.
+func TestOwnProperties(t *testing.T) {
+	doc := `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[
+	 {"type":"library","name":"python","version":"3.11.2","purl":"pkg:generic/python@3.11.2","supplier":{"name":"us"},"scope":"optional",
+	  "properties":[{"name":"seawall:ecosystem","value":"generic"},{"name":"seawall:package:owner","value":"python3.11-minimal"},
+	   {"name":"seawall:package:declared","value":"true"},{"name":"seawall:layer:digest","value":"sha256:aa"},{"name":"seawall:layer:digest","value":"sha256:bb"}],
+	  "evidence":{"occurrences":[{"location":"usr/bin/python3.11"},{"location":"app/a.jar!lib/b.jar","line":3}]}},
+	 {"type":"library","name":"github.com/Azure/go-ntlmssp","version":"v0.0.1","purl":"pkg:golang/github.com/azure/go-ntlmssp@v0.0.1"},
+	 {"type":"library","name":"kubelet","version":"1.28.1","purl":"pkg:generic/kubelet@1.28.1","properties":[{"name":"seawall:ecosystem","value":"Kubernetes"}]}]}`
+	_, packages, err := open(t, []byte(doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []seawall.Package{
+		{Name: "python", Version: "3.11.2", Ecosystem: "generic", PURL: "pkg:generic/python@3.11.2", Kind: "sbom", Vendor: "us", Owner: "python3.11-minimal", Dev: true, Declared: true,
+			Locations: []seawall.Location{{Path: "usr/bin/python3.11", Layer: "sha256:aa"}, {Path: "app/a.jar", Inner: "lib/b.jar", Line: 3}}},
+		{Name: "github.com/Azure/go-ntlmssp", Version: "v0.0.1", Ecosystem: "Go", PURL: "pkg:golang/github.com/azure/go-ntlmssp@v0.0.1", Kind: "sbom"},
+		{Name: "kubelet", Version: "1.28.1", Ecosystem: "Kubernetes", PURL: "pkg:generic/kubelet@1.28.1", Kind: "sbom"},
+	}
+	if diff := cmp.Diff(want, packages); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Ownership in SPDX, as syft writes it, in both forms.
+func TestSPDXOwnership(t *testing.T) {
+	for name, doc := range map[string]string{
+		"json": `{"spdxVersion":"SPDX-2.3","packages":[{"SPDXID":"SPDXRef-a","name":"python3-requests","versionInfo":"2.28.1"},{"SPDXID":"SPDXRef-b","name":"requests","versionInfo":"2.28.1"}],
+		 "relationships":[{"spdxElementId":"SPDXRef-a","relatedSpdxElement":"SPDXRef-b","relationshipType":"OTHER","comment":"ownership-by-file-overlap: the parent claims the child"}]}`,
+		"tag-value": "SPDXVersion: SPDX-2.3\nPackageName: python3-requests\nSPDXID: SPDXRef-a\nPackageVersion: 2.28.1\n\n# next\nPackageName: requests\nSPDXID: SPDXRef-b\nPackageVersion: 2.28.1\n" +
+			"Relationship: SPDXRef-a OTHER SPDXRef-b\nRelationshipComment: <text>ownership-by-file-overlap: the parent\nclaims the child</text>\n",
+	} {
+		_, packages, err := open(t, []byte(doc))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if len(packages) != 2 || packages[0].Owner != "" || packages[1].Owner != "python3-requests" {
+			t.Errorf("%s: %+v", name, packages)
+		}
+	}
+}
+
 func TestPackageURLs(t *testing.T) {
 	debian := &seawall.OS{ID: "debian", Version: "12"}
 	for _, tc := range []struct {

@@ -45,12 +45,18 @@ type spdxChecksum struct {
 }
 
 type spdxRelationship struct {
-	From string `json:"spdxElementId"`
-	Type string `json:"relationshipType"`
-	To   string `json:"relatedSpdxElement"`
+	From    string `json:"spdxElementId"`
+	Type    string `json:"relationshipType"`
+	To      string `json:"relatedSpdxElement"`
+	Comment string `json:"comment"`
 }
 
-const spdxRoot = "SPDXRef-DOCUMENT"
+const (
+	spdxRoot = "SPDXRef-DOCUMENT"
+	// spdxOwnership begins the comment of a relationship OTHER from the
+	// operating-system package that installed another package, as syft writes it.
+	spdxOwnership = "ownership-by-file-overlap"
+)
 
 func parseSPDXJSON(data []byte) (*document, error) {
 	var d spdxDocument
@@ -64,14 +70,7 @@ func (d *spdxDocument) document() (*document, error) {
 	if !strings.HasPrefix(d.Version, "SPDX-2.") {
 		return nil, seawall.WithHint(fmt.Errorf("version %q: %w", d.Version, seawall.ErrUsage), formatHint)
 	}
-	for _, r := range d.Relationships {
-		switch {
-		case r.From == spdxRoot && r.Type == "DESCRIBES":
-			d.Describes = append(d.Describes, r.To)
-		case r.To == spdxRoot && r.Type == "DESCRIBED_BY":
-			d.Describes = append(d.Describes, r.From)
-		}
-	}
+	owners := d.readRelationships()
 	doc := document{subject: subject{name: d.Name}}
 	described := ""
 	if len(d.Describes) > 0 {
@@ -93,10 +92,39 @@ func (d *spdxDocument) document() (*document, error) {
 		case purl == "" && (p.ID == described || p.Version == "" || p.Version == "NOASSERTION"):
 			// A name for the whole, or a lock file that groups packages.
 		default:
-			doc.components = append(doc.components, p.component(purl))
+			c := p.component(purl)
+			c.owner = owners[p.ID]
+			doc.components = append(doc.components, c)
 		}
 	}
 	return &doc, nil
+}
+
+// readRelationships adds to what the document describes and returns the names
+// of owners by the identifiers of what they own.
+func (d *spdxDocument) readRelationships() map[string]string {
+	owners := make(map[string]string)
+	for _, r := range d.Relationships {
+		switch {
+		case r.From == spdxRoot && r.Type == "DESCRIBES":
+			d.Describes = append(d.Describes, r.To)
+		case r.To == spdxRoot && r.Type == "DESCRIBED_BY":
+			d.Describes = append(d.Describes, r.From)
+		case r.Type == "OTHER" && strings.HasPrefix(r.Comment, spdxOwnership):
+			owners[r.To] = r.From
+		}
+	}
+	if len(owners) == 0 {
+		return nil
+	}
+	names := make(map[string]string, len(d.Packages))
+	for i := range d.Packages {
+		names[d.Packages[i].ID] = d.Packages[i].Name
+	}
+	for owned, owner := range owners {
+		owners[owned] = names[owner]
+	}
+	return owners
 }
 
 func (p *spdxPackage) purl() string {
@@ -144,7 +172,7 @@ func (p *spdxPackage) component(purl string) component {
 	}
 	for _, a := range p.Attributions {
 		if layer, ok := strings.CutPrefix(a, "LayerDigest: "); ok {
-			c.layer = layer
+			c.locations = []seawall.Location{{Layer: layer}}
 		}
 	}
 	return c
@@ -206,6 +234,10 @@ func (r *tagReader) tag(tag, value string) {
 	case "Relationship":
 		if f := strings.Fields(value); len(f) == 3 {
 			r.doc.Relationships = append(r.doc.Relationships, spdxRelationship{From: f[0], Type: f[1], To: f[2]})
+		}
+	case "RelationshipComment":
+		if n := len(r.doc.Relationships); n > 0 {
+			r.doc.Relationships[n-1].Comment = value
 		}
 	default:
 		if r.pack != nil {
