@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -48,6 +49,8 @@ func readJSON(path string, v any) error {
 	return nil
 }
 
+// inflateLayer inflates in one goroutine and walks the archive in another, as
+// fast as the library goes.
 func inflateLayer(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -58,11 +61,88 @@ func inflateLayer(path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	for t := tar.NewReader(z); ; {
+	content := newPipe()
+	go content.fill(z)
+	for t := tar.NewReader(content); ; {
 		if _, err := t.Next(); err == io.EOF {
 			return nil
 		} else if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 	}
+}
+
+// pipe carries chunks from the inflating goroutine to the walking one.
+type pipe struct {
+	full, free chan []byte
+	err        error // valid once full is closed
+	rest, cur  []byte
+	pos        int64
+}
+
+func newPipe() *pipe {
+	p := &pipe{full: make(chan []byte, 8), free: make(chan []byte, 8)}
+	for range cap(p.free) {
+		p.free <- make([]byte, 256<<10)
+	}
+	return p
+}
+
+// fill reads r to its end.
+func (p *pipe) fill(r io.Reader) {
+	defer close(p.full)
+	for buf := range p.free {
+		n, err := io.ReadFull(r, buf)
+		p.full <- buf[:n]
+		if err != nil {
+			p.err = err
+			return
+		}
+	}
+}
+
+// next makes another chunk the rest.
+func (p *pipe) next() error {
+	for len(p.rest) == 0 {
+		if p.cur != nil {
+			p.free <- p.cur[:cap(p.cur)]
+		}
+		var more bool
+		if p.cur, more = <-p.full; !more {
+			if errors.Is(p.err, io.ErrUnexpectedEOF) {
+				return io.EOF // the last chunk was short; what ends inside a chunk the archive reader tells
+			}
+			return p.err
+		}
+		p.rest = p.cur
+	}
+	return nil
+}
+
+// Read implements io.Reader.
+func (p *pipe) Read(b []byte) (int, error) {
+	if err := p.next(); err != nil {
+		return 0, err
+	}
+	n := copy(b, p.rest)
+	p.rest = p.rest[n:]
+	p.pos += int64(n)
+	return n, nil
+}
+
+// Seek skips forward, which is how the archive reader passes over content.
+func (p *pipe) Seek(offset int64, whence int) (int64, error) {
+	if whence != io.SeekCurrent || offset < 0 {
+		return p.pos, errors.ErrUnsupported
+	}
+	for offset > 0 {
+		if err := p.next(); err != nil {
+			return p.pos, err
+		}
+		n := min(offset, int64(len(p.rest)))
+		p.rest = p.rest[n:]
+		p.pos += n
+		offset -= n
+	}
+	return p.pos, nil
 }

@@ -111,7 +111,7 @@ func (s section) measure(ctx context.Context, w io.Writer, runs int, work string
 			}
 		}
 	}
-	fmt.Fprintf(w, "\n### %s\n\n| program | wall | CPU | peak RSS | written | × the first row |\n|---|--:|--:|--:|--:|--:|\n", s.title)
+	fmt.Fprintf(w, "\n### %s\n\n| program | wall | CPU | peak RSS | written | wall × the first row |\n|---|--:|--:|--:|--:|--:|\n", s.title)
 	for i, r := range s.rows {
 		m := best[i]
 		fmt.Fprintf(w, "| %s | %s | %s | %d MB | %d MB | %.2f |\n", r.name, round(m.wall), round(m.cpu), m.rss/1e6, m.written/1e6, float64(m.wall)/float64(best[0].wall))

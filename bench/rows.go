@@ -76,7 +76,8 @@ func peers(candidates ...peer) (rows []row) {
 	return rows
 }
 
-// writeSBOM writes a CycloneDX document of n packages over several ecosystems.
+// writeSBOM writes a CycloneDX document of n packages over several ecosystems;
+// one in ten is a package that has advisories, as in a large application.
 func writeSBOM(path string, n int) error {
 	type component struct {
 		Type    string `json:"type"`
@@ -84,15 +85,19 @@ func writeSBOM(path string, n int) error {
 		Version string `json:"version"`
 		PURL    string `json:"purl"`
 	}
-	names := []struct{ kind, name string }{
-		{"golang", "golang.org/x/crypto"}, {"golang", "golang.org/x/net"}, {"pypi", "django"}, {"pypi", "pillow"},
-		{"cargo", "openssl"}, {"gem", "rails"}, {"composer", "symfony/http-kernel"}, {"npm", "lodash"},
+	known := []string{
+		"golang/golang.org/x/crypto", "golang/golang.org/x/net", "pypi/django", "pypi/pillow",
+		"cargo/openssl", "gem/rails", "composer/symfony/http-kernel", "npm/lodash",
 	}
+	kinds := []string{"golang/example.org", "pypi", "cargo", "gem", "composer/example", "npm"}
 	components := make([]component, n)
 	for i := range components {
-		of := names[i%len(names)]
+		name := fmt.Sprintf("%s/package-%d", kinds[i%len(kinds)], i)
+		if i%10 == 0 {
+			name = known[i/10%len(known)]
+		}
 		version := fmt.Sprintf("%d.%d.%d", i%7, i%31, i)
-		components[i] = component{"library", of.name, version, "pkg:" + of.kind + "/" + of.name + "@" + version}
+		components[i] = component{"library", filepath.Base(name), version, "pkg:" + name + "@" + version}
 	}
 	data, err := json.Marshal(map[string]any{"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1, "components": components})
 	if err != nil {

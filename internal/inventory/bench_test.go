@@ -88,6 +88,9 @@ func TestAskingAllocatesNothing(t *testing.T) {
 
 // TestMillionEntriesNeedLittleMemory bounds what a layer of a million paths leaves behind.
 func TestMillionEntriesNeedLittleMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a million entries take seconds under the race detector")
+	}
 	const n = 1_000_000
 	info := fakeInfo{name: "x"}
 	l := manyLayer{fakeLayer{digest: "L0"}, n, func(i int) seawall.Entry {

@@ -69,7 +69,7 @@ const (
 
 func (p *Problems) add(path, reason string) {
 	p.Count++
-	p.keep(Problem{path, reason})
+	p.keep(Problem{path, strings.TrimPrefix(reason, path+": ")})
 }
 
 func (p *Problems) addAll(q Problems) {

@@ -249,7 +249,10 @@ func TestRunThatEndsEarlySendsNoEnd(t *testing.T) {
 	image := memTarget{name: "i", layers: []map[string]string{{"a": "alpha 1"}}}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	slow := func(ctx context.Context, _ func(seawall.Progress)) (seawall.Target, error) { <-ctx.Done(); return nil, ctx.Err() }
+	slow := func(ctx context.Context, _ func(seawall.Progress)) (seawall.Target, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	tests := []struct {
 		name string
 		ctx  context.Context

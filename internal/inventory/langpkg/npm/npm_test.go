@@ -310,10 +310,15 @@ func TestScript(t *testing.T) {
 		{"www/js/underscore-min.js", "//     Underscore.js 1.8.3\n//     http://underscorejs.org", "underscore", "1.8.3"},
 		{"www/js/moment-2.29.0-beta2.js", "", "moment", "2.29.0-beta2"},
 		{"www/js/vue-2.6.10.min.js", "/*!\n * Vue.js v2.6.10\n", "vue", "2.6.10"},
+		{"www/js/underscore.js", "(function (global, factory) {\n}(this, (function () {\n  //     Underscore.js 1.13.4\n", "underscore", "1.13.4"},
+		{"www/js/react.production.min.js", "/** @license React v16.8.6\n * react.production.min.js", "react", "16.8.6"},
+		{"www/js/d3.v4.min.js", "// https://d3js.org Version 4.2.1 Copyright", "", ""},
+		{"www/js/d3.min.js", "// https://d3js.org v5.16.0 Copyright 2020", "d3", "5.16.0"},
 		// Not the library: a plug-in, a page of the application, no version anywhere.
 		{"www/js/jquery.cookie-1.4.1.js", "", "", ""},
 		{"www/js/bootstrap-datepicker-1.9.0.min.js", "/*! Datepicker for Bootstrap v1.9.0 */", "", ""},
 		{"www/js/jquery.js", "var jQuery = 1", "", ""},
+		{"www/js/jquery.js", "// made for jQuery 1.2.3", "", ""},
 		{"www/js/react.js", "export const version = '1.2.3'", "", ""},
 	}
 	for _, tt := range tests {

@@ -201,19 +201,21 @@ func versionLength(s string) int {
 	return end
 }
 
-// bannerVersion looks for the version after the library's name in the first
-// comment: "/*! jQuery v3.4.1 | …", " * Bootstrap v4.1.3 (…".
+// bannerVersion looks for the version after the library's name at the start of a
+// comment near the top: "/*! jQuery v3.4.1 | …", " * Bootstrap v4.1.3 (…".
 func bannerVersion(data []byte, banner string) string {
-	head := bytes.ToLower(data[:min(len(data), 1024)])
-	if !bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n;\xef\xbb\xbf!"), []byte("/")) {
-		return ""
-	}
+	head := bytes.ToLower(data[:min(len(data), 2048)])
 	for {
 		i := bytes.Index(head, []byte(banner))
 		if i < 0 {
 			return ""
 		}
+		before := bytes.TrimRight(head[:i], " \t\r\n")
+		before = bytes.TrimRight(bytes.TrimSuffix(before, []byte("@license")), " \t\r\n")
 		head = head[i+len(banner):]
+		if !bytes.HasSuffix(before, []byte("*")) && !bytes.HasSuffix(before, []byte("/")) && !bytes.HasSuffix(before, []byte("*!")) {
+			continue
+		}
 		rest := string(head[:min(len(head), 64)])
 		for _, filler := range []string{" javascript library", " - v", " version", ":", " ", "v", "@", "/", " "} {
 			rest = strings.TrimPrefix(rest, filler)

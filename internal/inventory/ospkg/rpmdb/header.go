@@ -40,6 +40,9 @@ const (
 	maxFiles = 1 << 20
 	// maxPath bounds a directory and a name; PATH_MAX is 4096.
 	maxPath = 4096
+	// maxRatio bounds the bytes of all paths by those of the header, which has
+	// every directory once. Deep trees of many small files come to 5.
+	maxRatio = 64
 )
 
 // Package is what the header of an installed package says.
@@ -238,7 +241,7 @@ func (p *Package) Files(file func(path []byte, mode uint16)) error {
 	if err != nil {
 		return err
 	}
-	index := p.numbers(p.files.dirIndexes, typeInt32, 4)
+	index, room := p.numbers(p.files.dirIndexes, typeInt32, 4), maxRatio*len(p.data)
 	return p.eachString(p.files.baseNames, func(i int, name []byte) error {
 		if 4*i+4 > len(index) {
 			return corrupt("the file list of %s has no directory for file %d", p.Name, i)
@@ -248,6 +251,9 @@ func (p *Package) Files(file func(path []byte, mode uint16)) error {
 			return corrupt("the file list of %s has no directory %d", p.Name, dir)
 		}
 		p.path = append(append(p.path[:0], p.dirs[dir]...), name...)
+		if room -= len(p.path); room < 0 {
+			return fmt.Errorf("the file list of %s is %d times its header: %w", p.Name, maxRatio, seawall.ErrBound)
+		}
 		file(p.path, mode(i))
 		return nil
 	})

@@ -383,6 +383,41 @@ func TestSplitSource(t *testing.T) {
 	}
 }
 
+// TestFileListBomb: a million files in one long directory are five megabytes
+// of header and four gigabytes of paths.
+func TestFileListBomb(t *testing.T) {
+	const files = 1 << 20
+	be := binary.BigEndian
+	var data []byte
+	var index []byte
+	add := func(tag, kind, count uint32, value []byte) {
+		for _, n := range []uint32{tag, kind, uint32(len(data)), count} {
+			index = be.AppendUint32(index, n)
+		}
+		data = append(data, value...)
+	}
+	add(tagName, typeString, 1, []byte("bomb\x00"))
+	add(tagVersion, typeString, 1, []byte("1\x00"))
+	add(tagRelease, typeString, 1, []byte("1\x00"))
+	add(tagDirNames, typeStringArray, 1, append(bytes.Repeat([]byte("d"), maxPath), 0))
+	add(tagDirIndexes, typeInt32, files, make([]byte, 4*files))
+	add(tagBaseNames, typeStringArray, files, make([]byte, files))
+	blob := be.AppendUint32(nil, uint32(len(index)/16))
+	blob = append(append(be.AppendUint32(blob, uint32(len(data))), index...), data...)
+	file := makeNDB(blob, 1)
+	var total int
+	var listErr error
+	err := Read(bytes.NewReader(file), int64(len(file)), func(p *Package) {
+		listErr = p.Files(func(path []byte, _ uint16) { total += len(path) })
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(listErr, seawall.ErrBound) || total > maxRatio*len(blob) {
+		t.Errorf("%d bytes of paths from %d of header: %v", total, len(blob), listErr)
+	}
+}
+
 // FuzzRead: whatever the bytes, reading ends, what is visited is a package, and
 // an error says damage or bound.
 func FuzzRead(f *testing.F) {
