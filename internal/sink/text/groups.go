@@ -1,6 +1,7 @@
 package text
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,13 +53,20 @@ func (t *table) group(g *triage.Group) {
 			head = append(head, split(fmt.Sprintf("mends %d of %d", g.Fixed, len(g.Findings)), dim)...)
 		}
 	}
+	from := origin(g)
+	if gap := t.width - length(head) - length(from); len(from) > 0 && gap >= 3 {
+		head = append(append(head, word{strings.Repeat(" ", gap-2), plain}), from...)
+		from = nil
+	}
 	t.wrap(nil, 0, head)
 	for _, sev := range seawall.Severities() {
 		if n := g.Counts.Of(sev); n > 0 {
 			t.severityRow(g, sev, n)
 		}
 	}
-	t.origin(g)
+	if len(from) > 0 {
+		t.wrap(nil, 4, from)
+	}
 	t.blank()
 }
 
@@ -90,13 +98,10 @@ func (t *table) severityRow(g *triage.Group, sev seawall.Severity, n int) {
 	t.wrap(lead, indent, words)
 }
 
-// identifiers is a finding's id with the marks that change its urgency.
+// identifiers is the name a finding is known by, its CVE where it has one, with
+// the marks that change its urgency.
 func identifiers(f *seawall.Finding) []word {
-	id := f.Rule
-	if cve := cveOf(f); cve != "" && cve != f.Rule {
-		id += "/" + cve
-	}
-	words := []word{{sink.Plain(id), plain}}
+	words := []word{{sink.Plain(cmp.Or(cveOf(f), f.Rule)), plain}}
 	if f.Vulnerability.KEV {
 		words = append(words, word{"KEV", reversed})
 	}
@@ -107,6 +112,9 @@ func identifiers(f *seawall.Finding) []word {
 }
 
 func cveOf(f *seawall.Finding) string {
+	if strings.HasPrefix(f.Rule, "CVE-") {
+		return f.Rule
+	}
 	for _, a := range f.Vulnerability.Aliases {
 		if strings.HasPrefix(a, "CVE-") {
 			return a
@@ -116,7 +124,7 @@ func cveOf(f *seawall.Finding) string {
 }
 
 // origin says which packages, layer and files a group is about.
-func (t *table) origin(g *triage.Group) {
+func origin(g *triage.Group) []word {
 	var words []word
 	if len(g.Packages) > 1 {
 		words = append(words, split("in "+strings.Join(g.Packages, ", "), dim)...)
@@ -136,9 +144,7 @@ func (t *table) origin(g *triage.Group) {
 			words = append(words, word{fmt.Sprintf("(+%d more)", more), dim})
 		}
 	}
-	if len(words) > 0 {
-		t.wrap(nil, 4, words)
-	}
+	return words
 }
 
 // shorten cuts a build step, which is a hint and not an identifier.

@@ -3,10 +3,9 @@ package text
 import (
 	"bufio"
 	"strings"
+	"unicode"
 
 	"golang.org/x/text/width"
-
-	"unicode"
 
 	"github.com/seawall-security/seawall/internal/sink"
 )
@@ -87,6 +86,15 @@ func (p *printer) put(w word) int {
 		p.out.WriteString(w.text)
 	}
 	return cells(w.text)
+}
+
+// length is the width of words with the spaces between them.
+func length(words []word) int {
+	n := max(len(words)-1, 0)
+	for _, w := range words {
+		n += cells(w.text)
+	}
+	return n
 }
 
 // split makes words of a sentence of foreign text, safe to print.

@@ -25,7 +25,7 @@ type Group struct {
 	Findings []*seawall.Finding
 	// Layer brought the package; nil when unknown.
 	Layer *seawall.LayerInfo
-	// Paths are where it was found, sorted.
+	// Paths are where it was found, the one to show first.
 	Paths []string
 
 	all []*seawall.Finding // before the display filter
@@ -72,18 +72,19 @@ func (g *Group) finish() {
 			g.Fixed++
 		}
 	}
-	g.Packages = sortedSet(g.Packages)
+	slices.Sort(g.Packages)
+	g.Packages = slices.Compact(g.Packages)
 	if len(g.Packages) == 1 {
 		g.Name = g.Packages[0]
 	}
-	g.Paths = sortedSet(g.Paths)
+	seen := make(map[string]bool, len(g.Paths))
+	g.Paths = slices.DeleteFunc(g.Paths, func(p string) bool {
+		known := seen[p]
+		seen[p] = true
+		return known
+	})
 	g.Upgrade = upgrade(g.Ecosystem, g.all)
 	g.all = nil
-}
-
-func sortedSet(s []string) []string {
-	slices.Sort(s)
-	return slices.Compact(s)
 }
 
 // Worst is the first finding.

@@ -23,7 +23,7 @@ func (v *View) Next() string {
 		}
 	}
 	if g := v.bestUpgrade(); g != nil {
-		return fmt.Sprintf("upgrade %s to %s: mends %s", g.Name, g.Upgrade, Counts(&g.Counts, g.Fixed))
+		return fmt.Sprintf("upgrade %s to %s: mends %s", g.Name, g.Upgrade, mended(g))
 	}
 	for i := range v.Assets {
 		for _, f := range v.Assets[i].Others {
@@ -74,34 +74,40 @@ func (v *View) bestUpgrade() *Group {
 	return best
 }
 
-// Counts writes the worst non-zero counts of a summary, or, when only some of
-// them are mended, how many: "2 critical and 5 high", "3 of 9 vulnerabilities".
-func Counts(s *seawall.Summary, mended int) string {
-	total := 0
+// mended says what a group's upgrade does: "2 critical and 5 high, 1 known
+// exploited", or "3 of 9 vulnerabilities" when it does not mend all.
+func mended(g *Group) string {
+	total, exploitedCount := len(g.Findings), 0
+	for _, f := range g.Findings {
+		exploitedCount += exploited(f)
+	}
 	var parts []string
 	for _, sev := range seawall.Severities() {
-		if n := s.Of(sev); n > 0 {
-			total += n
+		if n := g.Counts.Of(sev); n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, sev))
 		}
-	}
-	if mended < total {
-		return fmt.Sprintf("%d of %s", mended, Count(total, "vulnerability"))
 	}
 	if len(parts) > 3 {
 		parts = append(parts[:2], "others")
 	}
-	if len(parts) < 2 {
-		return strings.Join(parts, "")
+	words := strings.Join(parts, " and ")
+	if len(parts) == 3 {
+		words = parts[0] + ", " + parts[1] + " and " + parts[2]
 	}
-	return strings.Join(parts[:len(parts)-1], ", ") + " and " + parts[len(parts)-1]
+	if g.Fixed < total {
+		words = fmt.Sprintf("%d of %s", g.Fixed, Count(total, "vulnerability"))
+	}
+	if exploitedCount > 0 {
+		words += fmt.Sprintf(", %d known exploited", exploitedCount)
+	}
+	return words
 }
 
 // Count writes a number with its noun in the right form: "1 package", "2 vulnerabilities".
 func Count(n int, noun string) string {
 	if n != 1 {
-		if stem, ok := strings.CutSuffix(noun, "y"); ok {
-			noun = stem + "ies"
+		if stem, ok := strings.CutSuffix(noun, "ity"); ok {
+			noun = stem + "ities"
 		} else {
 			noun += "s"
 		}

@@ -130,11 +130,22 @@ func TestNext(t *testing.T) {
 	}{
 		{"most is not judged", full, `run "seawall db update --ecosystem Debian:9": 76 packages could not be judged`},
 		{"malware", judged, "remove flatmap-stream 0.1.1: it is known malware"},
-		{"exploited", &noMalware, "upgrade org.apache.logging.log4j:log4j-core to 2.17.1: mends 2 critical and 2 medium"},
+		{"exploited", &noMalware, "upgrade org.apache.logging.log4j:log4j-core to 2.17.1: mends 2 critical and 2 medium, 2 known exploited"},
 		{"clean", &clean, ""},
 	} {
 		if got := triage.New(test.r, sink.Options{}).Next(); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func TestCount(t *testing.T) {
+	for want, got := range map[string]string{
+		"1 day": triage.Count(1, "day"), "91 days": triage.Count(91, "day"), "0 packages": triage.Count(0, "package"),
+		"1 vulnerability": triage.Count(1, "vulnerability"), "2 vulnerabilities": triage.Count(2, "vulnerability"),
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }
