@@ -312,7 +312,7 @@ func TestScript(t *testing.T) {
 		{"www/js/vue-2.6.10.min.js", "/*!\n * Vue.js v2.6.10\n", "vue", "2.6.10"},
 		{"www/js/underscore.js", "(function (global, factory) {\n}(this, (function () {\n  //     Underscore.js 1.13.4\n", "underscore", "1.13.4"},
 		{"www/js/react.production.min.js", "/** @license React v16.8.6\n * react.production.min.js", "react", "16.8.6"},
-		{"www/js/d3.v4.min.js", "// https://d3js.org Version 4.2.1 Copyright", "", ""},
+		{"www/js/d3.v4.min.js", "// https://d3js.org Version 4.2.1 Copyright", "d3", "4.2.1"},
 		{"www/js/d3.min.js", "// https://d3js.org v5.16.0 Copyright 2020", "d3", "5.16.0"},
 		// Not the library: a plug-in, a page of the application, no version anywhere.
 		{"www/js/jquery.cookie-1.4.1.js", "", "", ""},

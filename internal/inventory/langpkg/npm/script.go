@@ -162,7 +162,9 @@ func nameVersion(rest string) (version string, ok bool) {
 		case "min", "slim", "prod", "production", "debug", "dev", "development", "full", "compat",
 			"umd", "cjs", "esm", "global", "browser", "bundle", "pack", "all", "latest":
 		default:
-			return "", false
+			if strings.TrimRight(word, "0123456789") != "v" { // d3.v4.min.js
+				return "", false
+			}
 		}
 	}
 	return version, true
