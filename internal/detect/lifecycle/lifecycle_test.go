@@ -123,8 +123,13 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestAgainstDistroInfo compares Debian and Ubuntu with the facts Debian ships.
+// TestAgainstDistroInfo compares Debian and Ubuntu with the facts this machine's
+// distribution ships. Those change with time, so it is asked for when the table
+// is brought up to date: SEAWALL_LONG=1.
 func TestAgainstDistroInfo(t *testing.T) {
+	if os.Getenv("SEAWALL_LONG") == "" {
+		t.Skip("SEAWALL_LONG is not set")
+	}
 	for _, tc := range []struct{ file, family, ends, extended string }{
 		{"debian.csv", "Debian", "eol-lts", ""},
 		{"ubuntu.csv", "Ubuntu", "eol", "eol-esm"},
