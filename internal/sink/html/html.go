@@ -78,7 +78,7 @@ type content struct {
 	Tool            string
 }
 
-type gap struct{ Ecosystem, Status, Reason, Remedy, Packages string }
+type gap struct{ Ecosystems, Status, Reason, Remedy, Packages string }
 type incomplete struct{ Name, Status, Reason, Asset string }
 
 // tile is the count of one severity.
@@ -107,7 +107,7 @@ func contentOf(v *triage.View, data []byte) content {
 		c.Tiles = append(c.Tiles, tile{s.String(), r.Summary.Of(s)})
 	}
 	for _, g := range v.MergedGaps() {
-		c.Gaps = append(c.Gaps, gap{g.Ecosystem, string(g.Status), g.Reason, g.Remedy, triage.Count(g.Packages, "package")})
+		c.Gaps = append(c.Gaps, gap{g.Ecosystems(), string(g.Status), g.Reason, g.Remedy, triage.Count(g.Packages, "package")})
 	}
 	for _, s := range v.Incomplete {
 		c.Incomplete = append(c.Incomplete, incomplete{s.Name, string(s.Status), s.Reason, v.AssetName(s.Asset)})

@@ -70,7 +70,7 @@ func (p *page) gaps() {
 	}
 	p.printf("> **Not everything was judged; this is not a clean result.**\n>\n")
 	for _, g := range p.view.MergedGaps() {
-		p.printf("> - **%s** (%s, %s): %s", text(g.Ecosystem), triage.Count(g.Packages, "package"), g.Status, text(g.Reason))
+		p.printf("> - **%s** (%s, %s): %s", text(g.Ecosystems()), triage.Count(g.Packages, "package"), g.Status, text(g.Reason))
 		if g.Remedy != "" {
 			p.printf(" — mend it with %s", code(g.Remedy))
 		}

@@ -73,11 +73,12 @@ func (t *table) gaps() {
 	}
 	t.prose(0, headline, boldRed)
 	for _, g := range gaps {
-		words := []word{{sink.Plain(cmp.Or(g.Ecosystem, "unknown ecosystem")), bold}, {fmt.Sprintf("(%s)", triage.Count(g.Packages, "package")), plain}}
+		size := triage.Count(g.Packages, "package")
 		if g.Assets > 1 {
-			words[1].text = fmt.Sprintf("(%s in %d assets)", triage.Count(g.Packages, "package"), g.Assets)
+			size += fmt.Sprintf(" in %d assets", g.Assets)
 		}
-		t.wrap([]word{{"  ", plain}}, 2, append(words, split(g.Reason, plain)...))
+		words := append(split(g.Ecosystems(), bold), split("("+size+"): "+g.Reason, plain)...)
+		t.wrap([]word{{"  ", plain}}, 2, words)
 		if g.Remedy != "" {
 			t.wrap([]word{{"    mend:", dim}, {" ", plain}}, 10, split(g.Remedy, cyan))
 		}
@@ -101,7 +102,7 @@ func (t *table) incomplete() {
 		if len(t.view.Assets) > 1 {
 			words = append(words, split("in "+t.view.AssetName(s.Asset), dim)...)
 		}
-		t.wrap([]word{{"  ", plain}}, 4, words)
+		t.wrap([]word{{"  ", plain}}, 2, words)
 	}
 	t.blank()
 }

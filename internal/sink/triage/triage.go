@@ -6,7 +6,9 @@ package triage
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seawall-security/seawall/internal/seawall"
@@ -153,31 +155,53 @@ func (v *View) gaps() {
 	})
 }
 
-// Gap is the same gap in one or more assets.
+// Gap is what could not be judged for one reason, in one or more ecosystems and assets.
 type Gap struct {
-	seawall.Coverage
-	Assets int
+	Status         seawall.CoverageStatus
+	Reason, Remedy string
+	// Packages counts those concerned, Assets the assets they are in.
+	Packages, Assets int
+
+	ecosystems []string
+	packages   map[string]int
+	assets     map[string]bool
 }
 
-// MergedGaps counts the same gap in several assets once.
-func (v *View) MergedGaps() []Gap {
-	type key struct {
-		status                    seawall.CoverageStatus
-		ecosystem, reason, remedy string
+// Ecosystems names them, most packages first, with their counts when there are several.
+func (g *Gap) Ecosystems() string {
+	if len(g.ecosystems) == 1 {
+		return cmp.Or(g.ecosystems[0], "unknown ecosystem")
 	}
-	index := make(map[key]int)
-	var merged []Gap
+	var parts []string
+	for _, e := range g.ecosystems {
+		parts = append(parts, fmt.Sprintf("%s %d", cmp.Or(e, "unknown ecosystem"), g.packages[e]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// MergedGaps gathers Gaps by their reason, so that one remedy is said once.
+func (v *View) MergedGaps() []*Gap {
+	type key struct {
+		status         seawall.CoverageStatus
+		reason, remedy string
+	}
+	index := make(map[key]*Gap)
+	var merged []*Gap
 	for _, c := range v.Gaps {
-		k := key{c.Status, c.Ecosystem, c.Reason, c.Remedy}
-		i, seen := index[k]
-		if !seen {
-			i = len(merged)
-			index[k] = i
-			merged = append(merged, Gap{Coverage: c})
-			merged[i].Packages = 0
+		k := key{c.Status, c.Reason, c.Remedy}
+		g := index[k]
+		if g == nil {
+			g = &Gap{Status: c.Status, Reason: c.Reason, Remedy: c.Remedy, packages: make(map[string]int), assets: make(map[string]bool)}
+			index[k] = g
+			merged = append(merged, g)
 		}
-		merged[i].Packages += c.Packages
-		merged[i].Assets++
+		if _, seen := g.packages[c.Ecosystem]; !seen {
+			g.ecosystems = append(g.ecosystems, c.Ecosystem)
+		}
+		g.packages[c.Ecosystem] += c.Packages
+		g.Packages += c.Packages
+		g.assets[c.Asset] = true
+		g.Assets = len(g.assets)
 	}
 	return merged
 }

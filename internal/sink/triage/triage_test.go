@@ -1,6 +1,7 @@
 package triage_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -136,6 +137,20 @@ func TestNext(t *testing.T) {
 		if got := triage.New(test.r, sink.Options{}).Next(); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
+	}
+}
+
+func TestGapsOfOneReasonAreSaidOnce(t *testing.T) {
+	gap := func(asset, ecosystem string, n int, reason string) seawall.Coverage {
+		return seawall.Coverage{Asset: asset, Ecosystem: ecosystem, Packages: n, Status: seawall.CoverageNotEvaluated, Reason: reason}
+	}
+	v := triage.New(&seawall.Report{Coverage: []seawall.Coverage{gap("a", "npm", 2, "x"), gap("b", "npm", 3, "x"), gap("a", "PyPI", 9, "x"), gap("a", "Go", 1, "y")}}, sink.Options{})
+	var got []string
+	for _, g := range v.MergedGaps() {
+		got = append(got, fmt.Sprintf("%s: %d in %d", g.Ecosystems(), g.Packages, g.Assets))
+	}
+	if diff := cmp.Diff([]string{"PyPI 9, npm 5: 14 in 2", "Go: 1 in 1"}, got); diff != "" {
+		t.Errorf("gaps (-want +got):\n%s", diff)
 	}
 }
 
