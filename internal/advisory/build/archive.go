@@ -95,7 +95,7 @@ func (o *opener) gzip(place string, _ io.Reader, br *bufio.Reader, depth int) er
 }
 
 func (o *opener) zstd(place string, _ io.Reader, br *bufio.Reader, depth int) error {
-	z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
+	z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(128<<20))
 	if err != nil {
 		return fmt.Errorf("%w: %w", seawall.ErrCorrupt, err)
 	}
