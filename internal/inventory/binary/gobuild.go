@@ -269,6 +269,9 @@ func goFacts(path string, info *debug.BuildInfo, text *versionScan) []seawall.Fa
 		p.Locations = []seawall.Location{{Path: path}}
 		facts = append(facts, seawall.Fact{Package: p})
 	}
+	if info.Path == goCommand { // advisories on the toolchain apply, those on the library with them
+		return append(facts, generic("generic", "go", toolchainVersion(info.GoVersion), path))
+	}
 	if info.GoVersion != "" {
 		add("stdlib", toolchainVersion(info.GoVersion))
 	}

@@ -125,6 +125,21 @@ func TestGoItself(t *testing.T) {
 	}
 }
 
+// An installed toolchain is known by its go command.
+func TestGoCommand(t *testing.T) {
+	path, err := filepath.EvalSymlinks(testenv.Tool(t, "go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"generic go " + toolchain()}, collect(t, Go{}, "usr/local/go/bin/go", content)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestGoReplaceAndSiblings(t *testing.T) {
 	info, err := debug.ParseBuildInfo("path\tgo.etcd.io/etcd/server/v3/etcdmain\nmod\tgo.etcd.io/etcd/server/v3\t(devel)\t\n" +
 		"dep\tgo.etcd.io/etcd/api/v3\tv3.5.9\n=>\t../api\t(devel)\t\ndep\tgo.etcd.io/etcd/pkg/v3\tv3.5.9\n=>\t../pkg\t(devel)\t\n" +
@@ -181,6 +196,7 @@ func TestVersionScan(t *testing.T) {
 		{"\x00v1.2.3\x00\x00\x001.2.3-rc1\x001.2\x00127.0.0.1\x00", []string{"v1.2.3", "1.2.3-rc1"}, nil},
 		{"types : type , in %s1.11.4\n/bin/sh", nil, []string{"1.11.4"}},
 		{"want 3906251.11.4\navx512f", nil, nil}, // where the version begins cannot be told
+		{"\x00RELEASE.2023-05-04T21-44-30Z\x00RELEASE.md\x00", []string{"2023.5.4"}, nil},
 		{"want 51.11.4\navx512f", nil, nil},
 		{"rfc5280#section-4.2.1.3\nx1.2.3 ", nil, nil},
 		{"\x00" + strings.Repeat("9", 100) + ".1.1\x00", nil, nil},

@@ -2,9 +2,11 @@ package binary
 
 import (
 	"bytes"
+	"fmt"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 )
 
 // goProgram is a program known by the path of its main package.
@@ -27,6 +29,9 @@ func (p goProgram) system() string {
 // kubernetesCommand is where the components of Kubernetes have their main packages.
 const kubernetesCommand = "k8s.io/kubernetes/cmd/"
 
+// goCommand is the main package of the go command, which stands for an installed toolchain.
+const goCommand = "cmd/go"
+
 // knownProgram looks a program up by its main package.
 func knownProgram(info *debug.BuildInfo) (goProgram, bool) {
 	if name, ok := strings.CutPrefix(info.Path, kubernetesCommand); ok {
@@ -36,6 +41,7 @@ func knownProgram(info *debug.BuildInfo) (goProgram, bool) {
 		return goProgram{name: name, ecosystem: "Kubernetes"}, true
 	}
 	for _, p := range [...]goProgram{
+		{path: goCommand, name: "go"},
 		{path: "github.com/docker/cli/cmd/docker", name: "docker-cli"},
 		{path: "github.com/docker/docker/cmd/dockerd", name: "docker"},
 		{path: "github.com/moby/moby/cmd/dockerd", name: "docker"},
@@ -75,7 +81,7 @@ func knownProgram(info *debug.BuildInfo) (goProgram, bool) {
 func hasUnstatedVersion(info *debug.BuildInfo) bool {
 	_, known := knownProgram(info)
 	version, _ := mainVersion(info)
-	return known && version == ""
+	return known && version == "" && info.Path != goCommand
 }
 
 // maxFramed bounds the version strings kept of one file.
@@ -117,6 +123,10 @@ func (s *versionScan) scan(b []byte) {
 			return
 		}
 		at += i + 1
+		if bytes.HasSuffix(b[:at-1], []byte("RELEASE")) {
+			s.found = addVersion(s.found, releaseDay(b[at:]))
+			continue
+		}
 		start := at - 1
 		for start > 0 && at-start < 6 && digit(b[start-1]) {
 			start--
@@ -143,6 +153,20 @@ func (s *versionScan) scan(b []byte) {
 			}
 		}
 	}
+}
+
+// releaseDay turns the day that stands for a version in MinIO's releases
+// ("RELEASE.2023-05-04T21-44-30Z") into the version its advisories use: 2023.5.4.
+func releaseDay(b []byte) []byte {
+	const layout = "2006-01-02T15-04-05Z"
+	if len(b) < len(layout) {
+		return nil
+	}
+	day, err := time.Parse(layout, string(b[:len(layout)]))
+	if err != nil {
+		return nil
+	}
+	return fmt.Appendf(nil, "%d.%d.%d", day.Year(), day.Month(), day.Day())
 }
 
 // addVersion adds text to a list unless it is no version of three numbers, or is in it.
