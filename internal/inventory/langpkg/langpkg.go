@@ -16,6 +16,7 @@
 package langpkg
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,13 +28,19 @@ import (
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
-// MaxSize is the largest file a Format reads, in bytes. The largest lock files
-// seen in public are about 20 MB.
-const MaxSize = 64 << 20
-
-// MaxDepth is how deep documents may nest. Real ones stay below 100: version 1
-// of npm's lock file nests as deep as node_modules does.
-const MaxDepth = 1000
+// The bounds of one file; beyond them it is not read, or not further.
+const (
+	// MaxSize is in bytes. The largest lock files seen in public are about 20 MB.
+	MaxSize = 32 << 20
+	// MaxYAML is the same for YAML, whose tree takes 40 times its text.
+	MaxYAML = 8 << 20
+	// MaxDepth is how deep documents may nest. Real ones stay below 100: version 1
+	// of npm's lock file nests as deep as node_modules does.
+	MaxDepth = 1000
+	// MaxPackages is how many packages one file may name; the largest real
+	// lock files name about 10,000.
+	MaxPackages = 200_000
+)
 
 // Format is a collector of one file format. It implements inventory.Collector.
 type Format struct {
@@ -149,10 +156,11 @@ func (l *List) add(e Ecosystem, d Dependency, declared bool) {
 		return
 	}
 	p, err := New(e, d)
+	if len(l.facts) == MaxPackages {
+		err = fmt.Errorf("line %d: %w: more than %d packages", d.Line, seawall.ErrBound, MaxPackages)
+	}
 	if err != nil {
-		if l.err == nil {
-			l.err = err
-		}
+		l.err = cmp.Or(l.err, err)
 		return
 	}
 	p.Declared = declared

@@ -114,6 +114,9 @@ func TestHostile(t *testing.T) {
 		{"YAML nested", "pubspec.lock", "a: " + nested("["), pub.Lock(), seawall.ErrCorrupt},
 		{"YAML scalar", "pubspec.lock", "just text", pub.Lock(), seawall.ErrCorrupt},
 		{"XML nested", "pom.xml", nested("<a>"), maven.POM(), seawall.ErrBound},
+		{"XML long names", "pom.xml", "<" + strings.Repeat("a", 5000) + ">", maven.POM(), seawall.ErrBound},
+		{"YAML too large", "pubspec.lock", strings.Repeat("#", langpkg.MaxYAML+1), pub.Lock(), seawall.ErrBound},
+		{"bun nested", "bun.lock", `{"packages":{"` + nested("a/") + `":["a@1.0.0"]}}`, npm.Bun(), seawall.ErrCorrupt},
 		{"XML entities", "pom.xml", `<!DOCTYPE a [<!ENTITY b "c">]><project>&b;</project>`, maven.POM(), seawall.ErrCorrupt},
 		{"XML cut", "pom.xml", "<project><version>1", maven.POM(), seawall.ErrCorrupt},
 		{"XML in an unknown encoding", "pom.xml", `<?xml version="1.0" encoding="EBCDIC"?><project/>`, maven.POM(), seawall.ErrCorrupt},
@@ -137,6 +140,14 @@ func TestHostile(t *testing.T) {
 	file.Content = huge{file.Content}
 	if _, err := npm.Yarn().Collect(t.Context(), file); !errors.Is(err, seawall.ErrBound) {
 		t.Errorf("a huge file gives %v", err)
+	}
+}
+
+func TestTooManyPackages(t *testing.T) {
+	text := strings.Repeat("a==1\n", langpkg.MaxPackages+1)
+	facts, err := pypi.Requirements().Collect(t.Context(), langpkgtest.File("requirements.txt", []byte(text)))
+	if !errors.Is(err, seawall.ErrBound) || len(facts) != langpkg.MaxPackages {
+		t.Errorf("got %d packages and %v", len(facts), err)
 	}
 }
 

@@ -31,12 +31,12 @@ func Lines(data []byte) iter.Seq2[int, []byte] {
 // continued on lines that start with a space), up to the first empty line, and
 // calls field for each. value is trimmed and valid until field returns.
 func Paragraph(data []byte, field func(name, value []byte)) {
-	var name, value []byte
+	var name, value, joined []byte
 	flush := func() {
 		if name != nil {
 			field(name, bytes.TrimSpace(value))
 		}
-		name = nil
+		name, joined = nil, joined[:0]
 	}
 	for _, line := range Lines(data) {
 		switch {
@@ -44,7 +44,11 @@ func Paragraph(data []byte, field func(name, value []byte)) {
 			flush()
 			return
 		case line[0] == ' ' || line[0] == '\t':
-			value = append(value[:len(value):len(value)], line...)
+			if len(joined) == 0 {
+				joined = append(joined, value...)
+			}
+			joined = append(joined, line...)
+			value = joined
 		default:
 			flush()
 			if n, v, ok := bytes.Cut(line, []byte(":")); ok {
@@ -95,6 +99,9 @@ func (x LineIndex) Of(i int) int {
 
 // YAML calls read for each document of a file, which must be a mapping.
 func YAML(data []byte, read func(doc *Node)) error {
+	if len(data) > MaxYAML {
+		return fmt.Errorf("%w: %d bytes of YAML, at most %d are read", seawall.ErrBound, len(data), MaxYAML)
+	}
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	for {
 		var doc yaml.Node

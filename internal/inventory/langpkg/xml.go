@@ -31,6 +31,9 @@ func (e *Element) Attr(name string) string {
 	return ""
 }
 
+// maxPath bounds Element.Path: what is open at once is kept.
+const maxPath = 4096
+
 // XML calls visit at the end of each element, inner ones first. It knows no
 // entities but XML's own and reads ASCII, Latin-1 and UTF-8.
 func XML(data []byte, visit func(e *Element)) error {
@@ -60,6 +63,9 @@ func XML(data []byte, visit func(e *Element)) error {
 			path := t.Name.Local
 			if n := len(stack); n > 0 {
 				path = stack[n-1].Path + "/" + path
+			}
+			if len(path) > maxPath {
+				return fmt.Errorf("line %d: %w: element names longer than %d bytes", line, seawall.ErrBound, maxPath)
 			}
 			stack = append(stack, open{Element: Element{Path: path, Line: line, attr: t.Copy().Attr}})
 		case xml.CharData:

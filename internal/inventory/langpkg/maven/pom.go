@@ -126,7 +126,7 @@ func (d *dependency) set(field, text string) {
 }
 
 // Join implements inventory.Joiner: it turns the raw poms into packages.
-func (c *pomCollector) Join(_ context.Context, m *inventory.Merged) error {
+func (c *pomCollector) Join(ctx context.Context, m *inventory.Merged) error {
 	t := tree{byPath: map[string]*project{}, byID: map[string]*project{}}
 	rest := m.Configs[:0]
 	for _, config := range m.Configs {
@@ -138,6 +138,9 @@ func (c *pomCollector) Join(_ context.Context, m *inventory.Merged) error {
 	}
 	m.Configs = rest
 	for _, p := range t.projects {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		for _, d := range t.dependencies(p) {
 			pkg, err := langpkg.New(langpkg.Maven(), langpkg.Dependency{
 				Name: d.group + ":" + d.artifact, Version: d.version, Line: d.line, Dev: d.scope == "test",

@@ -1,6 +1,7 @@
 package maven
 
 import (
+	"cmp"
 	"path"
 	"strconv"
 	"strings"
@@ -23,7 +24,10 @@ type project struct {
 	parentPath   string
 	data         map[string]string
 	dependencies []dependency
-	managed      []dependency
+	// managed is by "group:artifact", versions as written; imports are the same
+	// ids of what its dependencyManagement imports. Both are made when first asked for.
+	managed map[string]dependency
+	imports []string
 }
 
 // tree is all poms of a target.
@@ -37,7 +41,7 @@ func (t *tree) add(c seawall.ConfigFact) {
 	p := &project{
 		path: c.Path, layer: c.Layer, data: c.Data,
 		self: unpack(c.Data["self"]), parent: unpack(c.Data["parent"]), parentPath: c.Data["parent.path"],
-		dependencies: numbered(c.Data, "d."), managed: numbered(c.Data, "m."),
+		dependencies: numbered(c.Data, "d."),
 	}
 	if p.parentPath == "" {
 		p.parentPath = "../pom.xml"
@@ -85,28 +89,19 @@ func (t *tree) lineage(p *project) []*project {
 }
 
 // dependencies returns what a project asks for in its own pom, with properties
-// expanded and managed versions filled in.
+// expanded and managed versions and scopes filled in.
 func (t *tree) dependencies(p *project) (all []dependency) {
-	if len(p.dependencies) == 0 {
-		return nil
-	}
 	chain := t.lineage(p)
-	managed := map[string]dependency{}
-	imports := maxImports
-	t.manage(chain, managed, &imports)
 	for _, d := range p.dependencies {
-		d = expandAll(d, chain)
-		m := managed[d.group+":"+d.artifact]
-		if d.version == "" {
-			d.version = m.version
+		d.group, d.artifact = expand(d.group, chain), expand(d.artifact, chain)
+		if d.version == "" || d.scope == "" {
+			version, scope := t.managed(d.group+":"+d.artifact, chain)
+			d.version, d.scope = cmp.Or(d.version, version), cmp.Or(d.scope, scope)
 		}
-		if d.scope == "" {
-			d.scope = m.scope
-		}
-		if d.version = exact(d.version); d.version == ranged || d.scope == "system" || t.own(d) {
-			continue
-		}
-		if strings.Contains(d.group+d.artifact, "${") || d.group == "" || d.artifact == "" {
+		d.scope = expand(d.scope, chain)
+		d.version = exact(expand(d.version, chain))
+		if d.version == ranged || d.scope == "system" || t.own(d) ||
+			d.group == "" || d.artifact == "" || strings.Contains(d.group+d.artifact, "${") {
 			continue
 		}
 		all = append(all, d)
@@ -120,38 +115,44 @@ func (t *tree) own(d dependency) bool {
 	return p != nil && (d.version == "" || expand(p.self.version, t.lineage(p)) == d.version)
 }
 
-// manage collects the managed dependencies that hold for a lineage: the nearest
-// wins, and an imported one counts after those written beside it.
-func (t *tree) manage(chain []*project, managed map[string]dependency, imports *int) {
-	for _, p := range chain {
-		var bills []*project
-		for _, d := range p.managed {
-			d = expandAll(d, chain)
-			id := d.group + ":" + d.artifact
-			if d.scope == "import" {
-				if bill := t.byID[id]; bill != nil {
-					bills = append(bills, bill)
-				}
-				continue
-			}
-			if _, known := managed[id]; !known {
-				managed[id] = d
+// managed returns the version and scope that dependencyManagement gives to an
+// id: what a project or a parent of it writes wins over what they import.
+func (t *tree) managed(id string, chain []*project) (version, scope string) {
+	queue := [][]*project{chain}
+	for seen := 0; seen < len(queue) && seen < maxImports; seen++ {
+		chain := queue[seen]
+		for _, p := range chain {
+			t.index(p)
+			if d, ok := p.managed[id]; ok {
+				return expand(d.version, chain), expand(d.scope, chain)
 			}
 		}
-		for _, bill := range bills {
-			if *imports--; *imports < 0 {
-				return
+		for _, p := range chain {
+			for _, id := range p.imports {
+				if bill := t.byID[id]; bill != nil && len(queue) < maxImports {
+					queue = append(queue, t.lineage(bill))
+				}
 			}
-			t.manage(t.lineage(bill), managed, imports)
 		}
 	}
+	return "", ""
 }
 
-func expandAll(d dependency, chain []*project) dependency {
-	for _, s := range []*string{&d.group, &d.artifact, &d.version, &d.scope} {
-		*s = expand(*s, chain)
+// index makes the lists of a project's dependencyManagement.
+func (t *tree) index(p *project) {
+	if p.managed != nil {
+		return
 	}
-	return d
+	p.managed = map[string]dependency{}
+	chain := t.lineage(p)
+	for _, d := range numbered(p.data, "m.") {
+		id := expand(d.group, chain) + ":" + expand(d.artifact, chain)
+		if d.scope == "import" {
+			p.imports = append(p.imports, id)
+		} else if _, known := p.managed[id]; !known {
+			p.managed[id] = d
+		}
+	}
 }
 
 // expand replaces ${properties} as they hold for the first project of a

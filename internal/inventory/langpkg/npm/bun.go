@@ -19,6 +19,9 @@ func Bun() inventory.Collector {
 	return &langpkg.Format{ID: "language/bun-lock", Rev: 1, Wanted: true, Parse: parseBun, Match: langpkg.Named("bun.lock", "bun.lockb")}
 }
 
+// maxNesting bounds the places looked at to resolve one dependency.
+const maxNesting = 32
+
 // bunPackage is an entry of "packages".
 type bunPackage struct {
 	langpkg.Dependency
@@ -40,6 +43,10 @@ func parseBun(data []byte, out *langpkg.List) error {
 		case "packages":
 			j.Object(func(key []byte) {
 				k := string(key)
+				if strings.Count(k, "/") > maxNesting {
+					j.Fail("a package that is not nested so deep")
+					return
+				}
 				packages[k] = readBunPackage(j)
 				order = append(order, k)
 			})
