@@ -86,11 +86,11 @@ func auditData(c seawall.Content) io.Reader {
 func parseAudit(r io.Reader, path string) ([]seawall.Fact, error) {
 	z, err := zlib.NewReader(r)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %v", seawall.ErrCorrupt, err)
+		return nil, fmt.Errorf("%w: %w", seawall.ErrCorrupt, err)
 	}
 	text, err := io.ReadAll(io.LimitReader(z, maxAudit+1))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %v", seawall.ErrCorrupt, err)
+		return nil, fmt.Errorf("%w: %w", seawall.ErrCorrupt, err)
 	}
 	if len(text) > maxAudit {
 		return nil, fmt.Errorf("more than %d bytes inflated: %w", maxAudit, seawall.ErrBound)
@@ -102,7 +102,7 @@ func parseAudit(r io.Reader, path string) ([]seawall.Fact, error) {
 		}
 	}
 	if err := json.Unmarshal(text, &audit); err != nil {
-		return nil, fmt.Errorf("%w: %v", seawall.ErrCorrupt, err)
+		return nil, fmt.Errorf("%w: %w", seawall.ErrCorrupt, err)
 	}
 	var facts []seawall.Fact
 	for _, c := range audit.Packages {

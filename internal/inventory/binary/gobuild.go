@@ -171,7 +171,7 @@ func (s *goStream) search(buf []byte) (done int, err error) {
 		}
 		info, err := debug.ParseBuildInfo(text)
 		if err != nil {
-			return 0, fmt.Errorf("build info at byte %d: %w: %v", s.offset+int64(done), seawall.ErrCorrupt, err)
+			return 0, fmt.Errorf("build info at byte %d: %w: %w", s.offset+int64(done), seawall.ErrCorrupt, err)
 		}
 		info.GoVersion = version
 		s.info, s.old = info, false

@@ -204,7 +204,7 @@ func TestVersionScan(t *testing.T) {
 		for _, size := range []int{1, 3, 64, 1000} {
 			var s versionScan
 			for chunk := range slices.Chunk([]byte(tc.text), size) {
-				s.Write(chunk)
+				_, _ = s.Write(chunk)
 			}
 			if diff := cmp.Diff([][]string{tc.found, tc.lines}, [][]string{s.found, s.lines}); diff != "" {
 				t.Errorf("%q in chunks of %d: %s", tc.text, size, diff)
@@ -302,7 +302,7 @@ func FuzzGoStream(f *testing.F) {
 func ExampleGo() {
 	content := append(append([]byte("\x7fELF"), make([]byte, 12)...), stamp("go1.22.0", "path\tx\nmod\texample.test/x\tv1.0.0\th1:x=\n")...)
 	s := Go{}.Stream("usr/local/bin/x", nil)
-	s.Write(content)
+	_, _ = s.Write(content)
 	facts, _ := s.Facts()
 	for _, f := range facts {
 		fmt.Println(f.Package.PURL)

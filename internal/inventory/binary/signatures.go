@@ -26,8 +26,8 @@ type signature struct {
 
 func (s *signature) named(base string) bool {
 	return len(s.files) == 0 || slices.ContainsFunc(s.files, func(name string) bool {
-		prefix, any := strings.CutSuffix(name, "*")
-		return base == prefix || any && strings.HasPrefix(base, prefix)
+		prefix, wild := strings.CutSuffix(name, "*")
+		return base == prefix || wild && strings.HasPrefix(base, prefix)
 	})
 }
 

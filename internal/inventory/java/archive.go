@@ -145,7 +145,7 @@ func (s *scanner) archive(r io.ReaderAt, size int64, inner string, depth int) {
 		s.entry(a, e, inner, depth, &id)
 		return nil
 	})
-	if err != nil && err != errStop {
+	if err != nil && !errors.Is(err, errStop) {
 		s.problem(inner, err)
 	}
 	for _, d := range id.packages() {

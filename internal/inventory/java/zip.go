@@ -76,7 +76,7 @@ func open(r io.ReaderAt, size int64) (archive, error) {
 		if pos, ok := end64(r, at, size); ok {
 			var b [end64Len]byte
 			if _, err := r.ReadAt(b[:], pos); err != nil {
-				return archive{}, fmt.Errorf("zip64 end: %w: %v", seawall.ErrCorrupt, err)
+				return archive{}, fmt.Errorf("zip64 end: %w: %w", seawall.ErrCorrupt, err)
 			}
 			a.length, offset, at = int64(binary.LittleEndian.Uint64(b[40:])), int64(binary.LittleEndian.Uint64(b[48:])), pos
 		}

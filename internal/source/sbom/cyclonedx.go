@@ -128,7 +128,7 @@ func parseCycloneXML(data []byte) (*document, error) {
 	d := xml.NewDecoder(bytes.NewReader(data))
 	if err := d.Decode(&bom); err != nil {
 		line, _ := d.InputPos()
-		return nil, fmt.Errorf("line %d: %w: %v", line, seawall.ErrCorrupt, err)
+		return nil, fmt.Errorf("line %d: %w: %w", line, seawall.ErrCorrupt, err)
 	}
 	version, ok := strings.CutPrefix(bom.XMLName.Space, cycloneNamespace)
 	if !ok || bom.XMLName.Local != "bom" {

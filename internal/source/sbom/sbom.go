@@ -167,7 +167,7 @@ func parseJSON(data []byte, depth int) (*document, error) {
 	case e.Payload != "" || e.Bundle.Payload != "":
 		payload, err := base64.StdEncoding.DecodeString(e.Payload + e.Bundle.Payload)
 		if err != nil {
-			return nil, fmt.Errorf("payload of the envelope: %w: %v", seawall.ErrCorrupt, err)
+			return nil, fmt.Errorf("payload of the envelope: %w: %w", seawall.ErrCorrupt, err)
 		}
 		return parse(payload, depth+1)
 	case strings.Contains(e.Schema.URL, "syft"):
@@ -218,7 +218,7 @@ func jsonError(data []byte, err error) error {
 		offset = kind.Offset
 	}
 	line := 1 + bytes.Count(data[:min(offset, int64(len(data)))], []byte("\n"))
-	return fmt.Errorf("line %d: %w: %v", line, seawall.ErrCorrupt, err)
+	return fmt.Errorf("line %d: %w: %w", line, seawall.ErrCorrupt, err)
 }
 
 // target is an opened document.
