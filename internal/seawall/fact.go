@@ -7,6 +7,25 @@ type Fact struct {
 	Config    *ConfigFact `json:"config,omitempty"`
 	Object    *Object     `json:"object,omitempty"`
 	Signature *Signature  `json:"signature,omitempty"`
+	Match     *Match      `json:"match,omitempty"`
+}
+
+// Match is what a content detector saw in a file: the raw material of secret,
+// malware and misconfiguration findings. It never holds a secret itself.
+type Match struct {
+	Kind FindingKind `json:"kind"`
+	Rule string      `json:"rule"`
+	// Location has Path, Inner and Line; the engine sets Layer.
+	Location Location `json:"location"`
+	// Evidence is safe to show: redacted for secrets.
+	Evidence string `json:"evidence,omitempty"`
+	// Fingerprint tells equal values apart from others without giving them away:
+	// a keyed hash for secrets, a content hash for files.
+	Fingerprint string `json:"fingerprint,omitempty"`
+	// Data are further facts the detector's rule needs, by name.
+	Data map[string]string `json:"data,omitempty"`
+	// Hidden: the file was removed or replaced by a later layer, and is still in the image.
+	Hidden bool `json:"hidden,omitempty"`
 }
 
 // Package is an installed, bundled or declared software package.
