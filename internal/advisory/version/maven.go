@@ -59,8 +59,9 @@ func validMaven(v string) bool {
 	return true
 }
 
-// mavenTokens splits v and drops the tokens that add nothing at its end and
-// before each hyphen.
+// mavenTokens splits v and drops the tokens that add nothing: at its end, before
+// each hyphen, and, where Maven's own comparison would run in circles (1-a before
+// 1.0.rc before 1 before 1-a), before each qualifier.
 func mavenTokens(tokens []mavenToken, v string) []mavenToken {
 	separator := byte('.')
 	for {
@@ -97,7 +98,7 @@ func mavenTokens(tokens []mavenToken, v string) []mavenToken {
 
 func trimMaven(tokens []mavenToken) []mavenToken {
 	kept := len(tokens)
-	boundary := true // the next kept token starts with a hyphen, or there is none
+	boundary := true // the next kept token starts with a hyphen or is a qualifier, or there is none
 	for i := len(tokens) - 1; i >= 0; i-- {
 		t := tokens[i]
 		if i > 0 && boundary && t.null() {
@@ -105,7 +106,7 @@ func trimMaven(tokens []mavenToken) []mavenToken {
 		}
 		kept--
 		tokens[kept] = t
-		boundary = t.separator == '-'
+		boundary = t.separator == '-' || !t.number
 	}
 	return tokens[kept:]
 }

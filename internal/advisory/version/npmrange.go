@@ -173,7 +173,7 @@ func below(s Scheme, v string) cut {
 func hyphenRange(s Scheme, low, high string) (Set, error) {
 	from, ok := parsePartial(low)
 	to, ok2 := parsePartial(high)
-	if !ok || !ok2 {
+	if !ok || !ok2 || s.Check(from.String()) != nil || s.Check(to.String()) != nil {
 		return Set{}, fmt.Errorf("%w: %.60q", ErrInvalid, low+" - "+high)
 	}
 	return None(s).with(span{from.floor(), to.ceiling(s)}), nil
@@ -182,7 +182,7 @@ func hyphenRange(s Scheme, low, high string) (Set, error) {
 // npmComparator turns one operator and version into a set; Composer's constraints use it too.
 func npmComparator(s Scheme, operator, operand string) (Set, error) {
 	p, ok := parsePartial(operand)
-	if !ok || operand == "" {
+	if !ok || operand == "" || s.Check(p.String()) != nil {
 		return Set{}, fmt.Errorf("%w: %.60q", ErrInvalid, operator+operand)
 	}
 	out := span{first, last}
