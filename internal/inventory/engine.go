@@ -41,8 +41,8 @@ type Cache interface {
 }
 
 const (
-	// DefaultMaxFile is the largest file held whole when nothing else is asked for.
-	DefaultMaxFile = 256 << 20
+	// defaultMaxFile is the largest file held whole when nothing else is asked for.
+	defaultMaxFile = 256 << 20
 	// streamOver is the size above which a file goes to Streamers in chunks instead of being held for them.
 	streamOver = 16 << 20
 	// queueLength is how many wanted files wait for a worker.
@@ -100,7 +100,7 @@ func (o Options) withDefaults() Options {
 		o.Memory = NewMemory(0)
 	}
 	if o.MaxFile <= 0 {
-		o.MaxFile = DefaultMaxFile
+		o.MaxFile = defaultMaxFile
 	}
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
@@ -157,7 +157,7 @@ func (e *engine) layer(ctx context.Context, layer seawall.Layer, several bool) (
 			return facts, nil
 		}
 	}
-	w := &walk{engine: e, ctx: ctx, rec: newRecorder(len(e.Collectors), several || cached), collected: map[string]collected{}}
+	w := &walk{engine: e, ctx: ctx, rec: newRecorder(len(e.Collectors), several || key != ""), collected: map[string]collected{}}
 	err := layer.Walk(ctx, func(entry seawall.Entry) error {
 		if err := w.visit(entry); err != nil {
 			return fmt.Errorf("layer %d: %w", layer.Info().Index, err)

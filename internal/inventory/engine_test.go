@@ -281,11 +281,7 @@ func TestMergeFollowsTheImageSpecification(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			target := image(tt.layers...)
-			if len(tt.layers) == 1 {
-				target = image(tt.layers[0], layer("top")) // duplicates are looked for in images only
-			}
-			res := run(t, target, Options{Collectors: []Collector{listCollector{}}})
+			res := run(t, image(tt.layers...), Options{Collectors: []Collector{listCollector{}}})
 			if diff := cmp.Diff(tt.visible, seen(res.Packages)); diff != "" {
 				t.Errorf("visible (-want +got):\n%s", diff)
 			}

@@ -63,13 +63,22 @@ type Problem struct {
 
 const (
 	problemsKept = 3
+	// maxReason bounds the text of one problem: it may quote what an attacker wrote.
+	maxReason = 300
 	// maxPaths bounds what is remembered of one layer, at some 20 bytes a path.
 	maxPaths = 8 << 20
 )
 
 func (p *Problems) add(path, reason string) {
 	p.Count++
-	p.keep(Problem{path, strings.TrimPrefix(reason, path+": ")})
+	p.keep(Problem{path, shorten(strings.TrimPrefix(reason, path+": "))})
+}
+
+func shorten(reason string) string {
+	if len(reason) <= maxReason {
+		return reason
+	}
+	return strings.ToValidUTF8(reason[:maxReason], "") + "…"
 }
 
 func (p *Problems) addAll(q Problems) {
@@ -131,8 +140,8 @@ func hashPath(path string) uint64 {
 
 // recorder gathers one layer's facts from its walker and the workers.
 type recorder struct {
-	// overlay is false for targets of one layer that is not cached: nothing is above
-	// or below it, so its paths need not be remembered.
+	// overlay is false for a directory alone: nothing is above or below it and no
+	// path comes twice, so its paths need not be remembered.
 	overlay bool
 
 	// The walker's own.
@@ -250,7 +259,7 @@ func (r *recorder) failed(collector int, path string, panicked any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := &r.tallies[collector]
-	reason := fmt.Sprintf("%s: panic: %v", path, panicked)
+	reason := path + ": " + shorten(fmt.Sprintf("panic: %v", panicked))
 	if t.Failed == "" || reason < t.Failed {
 		t.Failed = reason
 	}

@@ -163,6 +163,7 @@ func TestOneCollectorsTroubleIsItsOwn(t *testing.T) {
 		{Path: "locked.list", Kind: seawall.EntryFile, Info: fakeInfo{name: "locked.list"}, Err: fs.ErrPermission},
 		{Path: "locked.txt", Kind: seawall.EntryFile, Info: fakeInfo{name: "locked.txt"}, Err: fs.ErrPermission},
 		{Path: "lockeddir", Kind: seawall.EntryDir, Info: fakeInfo{name: "lockeddir"}, Err: fs.ErrPermission},
+		unopenable("vanished.list", fs.ErrNotExist), unopenable("busy.list", errors.New(strings.Repeat("busy ", 100))),
 		kind(seawall.EntrySymlink, "link.list", "../a.list"),
 		kind(seawall.EntryHardlink, "late.list", "locked.txt"),
 	}
@@ -183,7 +184,7 @@ func TestOneCollectorsTroubleIsItsOwn(t *testing.T) {
 	wantStatuses(t, res.Statuses,
 		"test/list failed 3 boom.list: panic: index out of range",
 		"picky failed 0 bad.list: panic: wants",
-		`test/list partial 4 3 inputs: bad.list: bad line "nonsense"; late.list: hard link to locked.txt, whose content came earlier under that name; locked.list: permission denied`,
+		`test/list partial 4 4 inputs: bad.list: bad line "nonsense"; busy.list: `+strings.Repeat("busy ", 60)+`…; late.list: hard link to locked.txt, whose content came earlier under that name; …`,
 		"walk partial 0 lockeddir: permission denied",
 	)
 	if diff := cmp.Diff([]seawall.ConfigFact{
@@ -192,6 +193,13 @@ func TestOneCollectorsTroubleIsItsOwn(t *testing.T) {
 	}, res.Configs); diff != "" {
 		t.Errorf("links (-want +got):\n%s", diff)
 	}
+}
+
+// unopenable is a file of a directory that cannot be opened once it is its turn.
+func unopenable(p string, err error) seawall.Entry {
+	e := random(p, "x 1")
+	e.Open = func() (io.ReadCloser, error) { return nil, err }
+	return e
 }
 
 func TestNestedMemory(t *testing.T) {

@@ -168,8 +168,8 @@ func (w *walk) submit(j *job) error {
 // read takes the content of a file that passes by only once.
 func (w *walk) read(j *job, e *seawall.Entry) error {
 	size := e.Info.Size()
-	if size > streamOver {
-		w.dropOversize(j, size)
+	if size > w.MaxFile {
+		w.keepStreamers(j, size)
 		if len(j.collectors) == 0 {
 			return nil
 		}
@@ -179,7 +179,7 @@ func (w *walk) read(j *job, e *seawall.Entry) error {
 		return fmt.Errorf("opening %s: %w", e.Path, err)
 	}
 	defer r.Close()
-	if size > w.MaxFile || size > streamOver && w.allStream(j.collectors) {
+	if size > min(streamOver, w.MaxFile) && w.allStream(j.collectors) {
 		return w.stream(j, r, size)
 	}
 	if size > 0 {
@@ -195,11 +195,8 @@ func (w *walk) read(j *job, e *seawall.Entry) error {
 	return w.submit(j)
 }
 
-// dropOversize leaves out the collectors that would need more of the file than may be held, with the reason.
-func (w *walk) dropOversize(j *job, size int64) {
-	if size <= w.MaxFile {
-		return
-	}
+// keepStreamers leaves out the collectors that cannot stream a file too large to be held, with the reason.
+func (w *walk) keepStreamers(j *job, size int64) {
 	j.collectors = slices.DeleteFunc(j.collectors, func(c int) bool {
 		if _, ok := w.Collectors[c].(Streamer); ok {
 			return false

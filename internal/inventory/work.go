@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"time"
 
 	"github.com/seawall-security/seawall/internal/seawall"
@@ -70,8 +71,12 @@ func (e *engine) openRandom(j *job, file io.ReadCloser, pages [][]byte) (func(in
 	}, nil
 }
 
-// unreadable makes every collector that wanted the file partial.
+// unreadable makes every collector that wanted the file partial, unless the file
+// is simply not there any more.
 func (j *job) unreadable(err error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
 	for _, c := range j.collectors {
 		j.walk.rec.problem(c, j.path, err.Error())
 	}

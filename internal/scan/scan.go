@@ -26,6 +26,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -115,7 +116,7 @@ func Run(ctx context.Context, cfg Config, targets []Target, h Handler) (Outcome,
 		ctx, cancel = context.WithTimeoutCause(ctx, cfg.Timeout, cause)
 		defer cancel()
 	}
-	s := &scanner{Config: cfg, out: output{h: h, quietUntil: time.Now().Add(progressAfter)}, memory: inventory.NewMemory(cfg.Memory)}
+	s := &scanner{Config: cfg, out: newOutput(h), memory: inventory.NewMemory(cfg.Memory)}
 	err := s.run(ctx, targets)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -182,9 +183,10 @@ func (s *scanner) target(ctx context.Context, t Target) error {
 	return s.report(ctx, inv, res)
 }
 
+// layersOf indexes the layers by digest; of equal ones the lowest counts.
 func layersOf(t seawall.Target) map[string]seawall.LayerInfo {
 	layers := map[string]seawall.LayerInfo{}
-	for _, l := range t.Layers() {
+	for _, l := range slices.Backward(t.Layers()) {
 		if info := l.Info(); info.Digest != "" {
 			layers[info.Digest] = info
 		}
@@ -254,14 +256,19 @@ const (
 )
 
 // output sends messages one at a time. Progress is best effort: none in the
-// first second, then at most every progressEvery; an error its handler returns is
-// reported by the next message.
+// first second, then of each stage at most one every progressEvery; an error its
+// handler returns is reported by the next message.
 type output struct {
 	h Handler
 
-	mu         sync.Mutex
-	err        error
-	quietUntil time.Time
+	mu    sync.Mutex
+	err   error
+	start time.Time
+	shown map[string]time.Time // by stage and unit, when last
+}
+
+func newOutput(h Handler) output {
+	return output{h: h, start: time.Now(), shown: map[string]time.Time{}}
 }
 
 func (o *output) send(ctx context.Context, m seawall.Message) error {
@@ -274,10 +281,12 @@ func (o *output) send(ctx context.Context, m seawall.Message) error {
 }
 
 func (o *output) progress(ctx context.Context, p seawall.Progress) {
+	now, what := time.Now(), p.Stage+p.Unit
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if now := time.Now(); o.err == nil && now.After(o.quietUntil) {
-		o.quietUntil = now.Add(progressEvery)
-		o.err = o.h.Handle(ctx, seawall.Message{Progress: &p})
+	if o.err != nil || now.Sub(o.start) < progressAfter || now.Sub(o.shown[what]) < progressEvery {
+		return
 	}
+	o.shown[what] = now
+	o.err = o.h.Handle(ctx, seawall.Message{Progress: &p})
 }

@@ -44,15 +44,6 @@ type Cache struct {
 	size int64 // of all entries; -1 until counted
 }
 
-// DefaultDir is where the cache lives unless the user says otherwise.
-func DefaultDir() (string, error) {
-	base, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("finding the cache directory: %w", err)
-	}
-	return filepath.Join(base, "seawall"), nil
-}
-
 // Open returns the cache under dir, which is made when missing. maxBytes bounds
 // its files together; 0 is DefaultSize.
 func Open(dir string, maxBytes int64) (*Cache, error) {
