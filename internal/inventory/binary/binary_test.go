@@ -128,57 +128,6 @@ func TestWants(t *testing.T) {
 	}
 }
 
-// debian returns a package of the distribution, unpacked, and its upstream
-// version. Downloads are kept in the user's cache directory.
-func debian(t testing.TB, name string) (root, version string) {
-	t.Helper()
-	apt, dpkg := testenv.Tool(t, "apt-get"), testenv.Tool(t, "dpkg-deb")
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(cache, "seawall-test", "debs")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	find := func() string {
-		if debs, _ := filepath.Glob(filepath.Join(dir, name+"_*.deb")); len(debs) > 0 {
-			return debs[len(debs)-1]
-		}
-		return ""
-	}
-	deb := find()
-	if deb == "" {
-		cmd := exec.Command(apt, "download", "-qq", name)
-		cmd.Dir = dir
-		out, err := cmd.CombinedOutput()
-		if deb = find(); deb == "" {
-			if os.Getenv("CI") == "true" {
-				t.Fatalf("apt-get download %s: %v\n%s", name, err, out)
-			}
-			t.Skipf("apt-get download %s: %v (apt-get update needed?)", name, err)
-		}
-	}
-	root = t.TempDir()
-	if out, err := exec.Command(dpkg, "-x", deb, root).CombinedOutput(); err != nil {
-		t.Fatalf("dpkg-deb -x: %v\n%s", err, out)
-	}
-	full, err := exec.Command(dpkg, "-f", deb, "Version").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	version = strings.TrimSpace(string(full))
-	if _, rest, ok := strings.Cut(version, ":"); ok {
-		version = rest
-	}
-	if i := strings.LastIndexByte(version, '-'); i > 0 {
-		version = version[:i]
-	}
-	version, _, _ = strings.Cut(version, "+")
-	version, _, _ = strings.Cut(version, "~")
-	return root, version
-}
-
 // everything runs all collectors of the package over a tree, as the engine would.
 func everything(t *testing.T, root string) []string {
 	t.Helper()
@@ -251,7 +200,7 @@ func TestDebianSoftware(t *testing.T) {
 			if tc.long && os.Getenv("SEAWALL_LONG") == "" {
 				t.Skip("a large download: set SEAWALL_LONG=1")
 			}
-			root, version := debian(t, tc.deb)
+			root, version := testenv.Debian(t, tc.deb)
 			want := append([]string{tc.name + " " + version}, tc.more...)
 			slices.Sort(want)
 			if diff := cmp.Diff(want, everything(t, root)); diff != "" {
@@ -264,7 +213,7 @@ func TestDebianSoftware(t *testing.T) {
 // A program is known by its content where distributions do not install,
 // whatever it is called; what only uses a library is not the library.
 func TestRenamed(t *testing.T) {
-	root, version := debian(t, "nginx")
+	root, version := testenv.Debian(t, "nginx")
 	content, err := os.ReadFile(filepath.Join(root, "usr/sbin/nginx"))
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -350,41 +349,14 @@ func TestDirectoryAgainstLibrary(t *testing.T) {
 
 // Jars as Debian builds them with Maven.
 func TestDebianJars(t *testing.T) {
-	apt, dpkg := testenv.Tool(t, "apt-get"), testenv.Tool(t, "dpkg-deb")
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(cache, "seawall-test", "debs")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	for name, want := range map[string]string{
 		"libjackson2-core-java": "Maven com.fasterxml.jackson.core:jackson-core ",
 		"libsnakeyaml-java":     "Maven org.yaml:snakeyaml ",
 	} {
-		debs, _ := filepath.Glob(filepath.Join(dir, name+"_*.deb"))
-		if len(debs) == 0 {
-			cmd := exec.Command(apt, "download", "-qq", name)
-			cmd.Dir = dir
-			out, err := cmd.CombinedOutput()
-			if debs, _ = filepath.Glob(filepath.Join(dir, name+"_*.deb")); len(debs) == 0 {
-				if os.Getenv("CI") == "true" {
-					t.Fatalf("apt-get download %s: %v\n%s", name, err, out)
-				}
-				t.Skipf("apt-get download %s: %v (apt-get update needed?)", name, err)
-			}
-		}
-		root := t.TempDir()
-		if out, err := exec.Command(dpkg, "-x", debs[0], root).CombinedOutput(); err != nil {
-			t.Fatalf("dpkg-deb -x: %v\n%s", err, out)
-		}
-		version := strings.Split(filepath.Base(debs[0]), "_")[1]
-		version = version[:strings.LastIndexByte(version, '-')]
+		root, version := testenv.Debian(t, name)
 		found := false
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			info, _ := d.Info()
-			if err != nil || !(Archive{}).Wants(path, info) {
+			if err != nil || !d.Type().IsRegular() || !(Archive{}).Wants(path, nil) {
 				return err
 			}
 			content, err := os.ReadFile(path)
