@@ -8,6 +8,19 @@
 // run Warnings tells which entries had expired and which matched nothing, so
 // that exceptions do not outlive their cause unseen.
 //
+// The ignore list is strict YAML; every selector given must match, an unknown
+// field is an error, a reason is required:
+//
+//	ignore:
+//	- id: CVE-2023-45853              # or ids: [...]; aliases match too
+//	  package: zlib                   # or packages; also the source package
+//	  purl: pkg:deb/debian/zlib1g     # or purls; what it does not name matches anything
+//	  path: usr/share/**              # or paths; every place of the finding must match
+//	  asset: registry.example.com/**  # or assets; image reference, directory or id
+//	  expires: 2027-03-01             # the last day it holds, UTC
+//	  reason: minizip is not built
+//	  owner: platform-team
+//
 // Matching never guesses: what a statement names must be in the finding; a
 // product that cannot be identified matches nothing.
 package suppress

@@ -229,3 +229,24 @@ func FuzzParse(f *testing.F) {
 		s.Warnings()
 	})
 }
+
+// The example of the package comment loads and does what its comments say.
+func TestDocumentedExample(t *testing.T) {
+	source, err := os.ReadFile("suppress.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var example strings.Builder
+	for line := range strings.Lines(string(source)) {
+		if text, ok := strings.CutPrefix(line, "//\t"); ok {
+			example.WriteString(text)
+		}
+	}
+	s := load(t, "example.yaml", example.String())
+	f := finding()
+	f.Rule, f.Package.Name, f.Package.Source, f.Package.PURL = "CVE-2023-45853", "zlib1g", "zlib", "pkg:deb/debian/zlib1g@1.2.13?arch=amd64"
+	f.Locations = []seawall.Location{{Path: "usr/share/doc/zlib1g/copyright"}}
+	if s.Apply(image(), f); f.Status != seawall.StatusSuppressed {
+		t.Error("the documented example does not suppress")
+	}
+}

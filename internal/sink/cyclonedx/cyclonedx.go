@@ -25,7 +25,7 @@ func New(w io.Writer) sink.Handler {
 	return sink.Whole(func(r *seawall.Report) error {
 		out := bufio.NewWriter(w)
 		enc := cdx.NewBOMEncoder(out, cdx.BOMFileFormatJSON).SetPretty(true).SetEscapeHTML(false)
-		if err := enc.EncodeVersion(build(r), cdx.SpecVersion1_6); err != nil {
+		if err := enc.Encode(build(r)); err != nil {
 			return err
 		}
 		return out.Flush()
@@ -47,6 +47,7 @@ type packageKey struct{ asset, ecosystem, name, version string }
 func build(r *seawall.Report) *cdx.BOM {
 	b := &builder{report: r, taken: make(map[string]bool), refs: make(map[packageKey]string), assets: make(map[string]string)}
 	bom := cdx.NewBOM()
+	bom.SpecVersion, bom.JSONSchema = cdx.SpecVersion1_6, "http://cyclonedx.org/schema/bom-1.6.schema.json"
 	bom.SerialNumber = sink.DocumentID("cyclonedx", r)
 	bom.Metadata = &cdx.Metadata{
 		Timestamp: cmp.Or(r.Run.Ended, r.Run.Started),
@@ -84,7 +85,7 @@ func (b *builder) contents(of map[string][]string) (*[]cdx.Dependency, *[]cdx.Co
 	dependencies, refs := []cdx.Dependency{}, []cdx.BOMReference{}
 	for _, a := range b.allAssets() {
 		ref := b.assets[a.ID]
-		packages := of[a.ID]
+		packages := append([]string{}, of[a.ID]...)
 		dependencies = append(dependencies, cdx.Dependency{Ref: ref, Dependencies: &packages})
 		refs = append(refs, cdx.BOMReference(ref))
 	}

@@ -2,6 +2,7 @@ package json
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,40 +27,62 @@ func Read(r io.Reader) (report *seawall.Report, skipped int, err error) {
 		return nil, 0, fmt.Errorf("report is larger than %d MiB: %w", MaxSize>>20, seawall.ErrBound)
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	var first struct {
-		SchemaVersion string `json:"schemaVersion"`
-		Run           struct {
-			SchemaVersion string `json:"schemaVersion"`
-		} `json:"run"`
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	if err := dec.Decode(&first); err != nil {
-		return nil, 0, locate(data, 0, err)
-	}
+	version, stream, err := probe(data)
 	switch {
-	case first.SchemaVersion != "":
-		report, err = readDocument(data, first.SchemaVersion)
-	case first.Run.SchemaVersion != "":
-		report, skipped, err = readLines(data, first.Run.SchemaVersion)
-	default:
-		err = seawall.WithHint(fmt.Errorf("not a seawall report: no schemaVersion: %w", seawall.ErrCorrupt),
+	case err != nil:
+		// Decoding the value as a whole fails at the same place and knows it exactly.
+		return nil, 0, locate(data, 0, cmp.Or(json.NewDecoder(bytes.NewReader(data)).Decode(new(json.RawMessage)), err))
+	case version == "":
+		return nil, 0, seawall.WithHint(fmt.Errorf("not a seawall report: no schemaVersion: %w", seawall.ErrCorrupt),
 			"make one with: seawall scan … --format json=report.json")
+	case version != seawall.SchemaVersion:
+		return nil, 0, seawall.WithHint(fmt.Errorf("report has schemaVersion %q, this version reads %q: %w", version, seawall.SchemaVersion, seawall.ErrCorrupt),
+			"use the seawall version that wrote the report, or scan again")
+	case stream:
+		return readLines(data)
 	}
-	return report, skipped, err
+	report, err = readDocument(data)
+	return report, 0, err
 }
 
-func checkVersion(v string) error {
-	if v == seawall.SchemaVersion {
-		return nil
+// probe finds the schema version of the first JSON object: its own, or that of
+// the run message it is. It reads no further than that.
+func probe(data []byte) (version string, stream bool, err error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	start, err := dec.Token()
+	if err != nil {
+		return "", false, err
 	}
-	return seawall.WithHint(fmt.Errorf("report has schemaVersion %q, this version reads %q: %w", v, seawall.SchemaVersion, seawall.ErrCorrupt),
-		"use the seawall version that wrote the report, or scan again")
+	if start != json.Delim('{') {
+		return "", false, nil
+	}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return "", false, err
+		}
+		switch key {
+		case "schemaVersion":
+			err := dec.Decode(&version)
+			return version, false, err
+		case "run":
+			var run struct {
+				SchemaVersion string `json:"schemaVersion"`
+			}
+			if err := dec.Decode(&run); err != nil || run.SchemaVersion != "" {
+				return run.SchemaVersion, true, err
+			}
+		default:
+			if err := dec.Decode(new(json.RawMessage)); err != nil {
+				return "", false, err
+			}
+		}
+	}
+	_, err = dec.Token()
+	return "", false, err
 }
 
-func readDocument(data []byte, version string) (*seawall.Report, error) {
-	if err := checkVersion(version); err != nil {
-		return nil, err
-	}
+func readDocument(data []byte) (*seawall.Report, error) {
 	var r seawall.Report
 	if err := json.Unmarshal(data, &r); err != nil {
 		return nil, locate(data, 0, err)
@@ -67,10 +90,7 @@ func readDocument(data []byte, version string) (*seawall.Report, error) {
 	return &r, nil
 }
 
-func readLines(data []byte, version string) (*seawall.Report, int, error) {
-	if err := checkVersion(version); err != nil {
-		return nil, 0, err
-	}
+func readLines(data []byte) (*seawall.Report, int, error) {
 	var r seawall.Report
 	skipped := 0
 	dec := json.NewDecoder(bytes.NewReader(data))

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/sink"
@@ -189,14 +190,17 @@ func (p *page) footer() {
 	}
 }
 
-// text escapes foreign words so that they stay words: no markup, no table cells,
-// no mentions or issue references.
-func text(s string) string {
+// escapes keep foreign words words: no markup, no table cells, no mentions or
+// issue references (a word joiner, U+2060, parts what would become one).
+var escapes = sync.OnceValue(func() *strings.Replacer {
 	return strings.NewReplacer(
 		"\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "[", "\\[", "]", "\\]", "|", "\\|", "~", "\\~", "!", "\\!",
 		"<", "&lt;", ">", "&gt;", "&", "&amp;", "@", "@\u2060", "#", "#\u2060", "://", ":\u2060//",
-	).Replace(sink.Plain(s))
-}
+	)
+})
+
+// text writes foreign words as plain text.
+func text(s string) string { return escapes().Replace(sink.Plain(s)) }
 
 // code makes a code span that no content can end; a pipe would still end a table
 // cell there, so it is escaped too.
@@ -204,8 +208,7 @@ func code(s string) string {
 	if s == "" {
 		return ""
 	}
-	s = strings.NewReplacer("`", "'", "|", "\\|").Replace(sink.Plain(s))
-	return "`" + s + "`"
+	return "`" + strings.ReplaceAll(strings.ReplaceAll(sink.Plain(s), "`", "'"), "|", "\\|") + "`"
 }
 
 func link(id string) string {

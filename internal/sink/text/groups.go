@@ -173,15 +173,26 @@ func styleOf(s seawall.Severity) style {
 	return dim
 }
 
-// packages lists the packages of an asset in two columns.
+// packages lists the packages of an asset in columns.
 func (t *table) packages(asset string) {
-	t.prose(0, "PACKAGES", bold)
+	var list []*seawall.Package
+	name, version := 0, 0
 	for i := range t.view.Report.Packages {
-		p := &t.view.Report.Packages[i]
-		if p.Asset != asset {
-			continue
+		if p := &t.view.Report.Packages[i]; p.Asset == asset {
+			list = append(list, p)
+			name, version = max(name, cells(sink.Plain(p.Name))), max(version, cells(sink.Plain(p.Version)))
 		}
-		t.wrap([]word{{"  ", plain}}, 2, []word{{sink.Plain(p.Name), plain}, {sink.Plain(p.Version), plain}, {sink.Plain(p.Ecosystem), dim}})
+	}
+	name, version = min(name, t.width/2), min(version, t.width/4)
+	t.prose(0, "PACKAGES", bold)
+	for _, p := range list {
+		t.wrap([]word{{"  ", plain}}, 2, []word{pad(p.Name, name), pad(p.Version, version), {sink.Plain(p.Ecosystem), dim}})
 	}
 	t.blank()
+}
+
+// pad makes foreign text at least n cells wide.
+func pad(s string, n int) word {
+	s = sink.Plain(s)
+	return word{s + strings.Repeat(" ", max(n-cells(s), 0)), plain}
 }
