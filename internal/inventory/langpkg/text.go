@@ -59,8 +59,19 @@ func Paragraph(data []byte, field func(name, value []byte)) {
 	flush()
 }
 
+// CheckTree refuses what is larger than MaxTree.
+func CheckTree(data []byte) error {
+	if len(data) > MaxTree {
+		return fmt.Errorf("%w: %d bytes, at most %d of this format are read", seawall.ErrBound, len(data), MaxTree)
+	}
+	return nil
+}
+
 // TOML decodes a document into v; an error names its line.
 func TOML(data []byte, v any) error {
+	if err := CheckTree(data); err != nil {
+		return err
+	}
 	err := toml.Unmarshal(data, v)
 	var at *toml.DecodeError
 	if errors.As(err, &at) {
@@ -99,8 +110,8 @@ func (x LineIndex) Of(i int) int {
 
 // YAML calls read for each document of a file, which must be a mapping.
 func YAML(data []byte, read func(doc *Node)) error {
-	if len(data) > MaxYAML {
-		return fmt.Errorf("%w: %d bytes of YAML, at most %d are read", seawall.ErrBound, len(data), MaxYAML)
+	if err := CheckTree(data); err != nil {
+		return err
 	}
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	for {

@@ -37,6 +37,9 @@ const maxPath = 4096
 // XML calls visit at the end of each element, inner ones first. It knows no
 // entities but XML's own and reads ASCII, Latin-1 and UTF-8.
 func XML(data []byte, visit func(e *Element)) error {
+	if err := CheckTree(data); err != nil {
+		return err
+	}
 	d := xml.NewDecoder(bytes.NewReader(data))
 	d.CharsetReader = charset
 	type open struct {

@@ -29,6 +29,9 @@ func GoMod() inventory.Collector {
 }
 
 func parse(data []byte, out *langpkg.List) error {
+	if err := langpkg.CheckTree(data); err != nil {
+		return err
+	}
 	f, err := modfile.Parse(out.Path, data, nil)
 	if err != nil { // a directive of a later Go: its requirements can still be read
 		f, err = modfile.ParseLax(out.Path, data, nil)
