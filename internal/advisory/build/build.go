@@ -117,7 +117,7 @@ func Run(ctx context.Context, path string, o Options) (*Report, error) {
 			b.damage(relative(path, name), err)
 			return nil
 		}
-		if d.IsDir() {
+		if d.IsDir() || ctx.Err() != nil {
 			return ctx.Err()
 		}
 		return b.top(ctx, relative(path, name), name)

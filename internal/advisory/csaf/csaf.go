@@ -190,22 +190,23 @@ func (v *vulnerability) statements(t *tree) (list []advisory.Affected, others in
 	return m.list, m.others, nil
 }
 
-// add appends a statement unless the package has one, and returns where it is; -1 for other products.
-func (m *merger) add(id string, a advisory.Affected) (at int, p product, added bool) {
+// add appends a statement unless the package has one. It returns where the
+// package's statement is, -1 for other products, and whether it is this one.
+func (m *merger) add(id string, a advisory.Affected) (at int, added bool) {
 	p, ok := m.tree.resolve(id)
 	if !ok {
 		m.others++
-		return -1, p, false
+		return -1, false
 	}
 	k := key{p.ecosystem, p.name, p.module}
 	if at, ok := m.at[k]; ok {
-		return at, p, false
+		return at, false
 	}
 	a.Ecosystem, a.Name, a.Module = p.ecosystem, p.name, p.module
 	a.Severity = m.remarks[id].severity
 	m.at[k] = len(m.list)
 	m.list = append(m.list, a)
-	return m.at[k], p, true
+	return m.at[k], true
 }
 
 // fixed notes the version an update brought. Every version named as fixed holds
@@ -223,7 +224,7 @@ func (m *merger) fixed(id string) error {
 	if err := version.RPM.Check(p.version); err != nil {
 		return fmt.Errorf("%w: %w", seawall.ErrCorrupt, err)
 	}
-	at, _, added := m.add(id, advisory.Affected{State: seawall.StateFixed})
+	at, added := m.add(id, advisory.Affected{State: seawall.StateFixed})
 	if !added {
 		known := m.list[at].Ranges[0].Events[1].Fixed
 		if c, err := version.RPM.Compare(p.version, known); err != nil || c >= 0 {
