@@ -1,8 +1,11 @@
 package sink
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 
 	"github.com/seawall-security/seawall/internal/seawall"
 )
@@ -12,6 +15,17 @@ import (
 // nothing, so a broken run never leaves a report that looks complete.
 func Whole(render func(*seawall.Report) error) Handler {
 	return &whole{render: render}
+}
+
+// Document returns a Whole handler for formats that are one indented JSON document.
+func Document[T any](w io.Writer, build func(*seawall.Report) T) Handler {
+	return Whole(func(r *seawall.Report) error {
+		out := bufio.NewWriter(w)
+		enc := json.NewEncoder(out)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		return errors.Join(enc.Encode(build(r)), out.Flush())
+	})
 }
 
 type whole struct {

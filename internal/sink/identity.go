@@ -46,3 +46,11 @@ func AssetPURL(a *seawall.Asset) string {
 	}
 	return purl + "?repository_url=" + url.QueryEscape(repository)
 }
+
+// Places are all locations of a finding, the one to show first.
+func Places(f *seawall.Finding) []seawall.Location {
+	if len(f.Locations) == 0 && f.Location != nil {
+		return []seawall.Location{*f.Location}
+	}
+	return f.Locations
+}

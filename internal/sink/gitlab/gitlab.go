@@ -9,9 +9,7 @@
 package gitlab
 
 import (
-	"bufio"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -32,18 +30,7 @@ const (
 )
 
 // New returns the handler of the gitlab format.
-func New(w io.Writer) sink.Handler {
-	return sink.Whole(func(r *seawall.Report) error {
-		out := bufio.NewWriter(w)
-		enc := json.NewEncoder(out)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(build(r)); err != nil {
-			return err
-		}
-		return out.Flush()
-	})
-}
+func New(w io.Writer) sink.Handler { return sink.Document(w, build) }
 
 func build(r *seawall.Report) report {
 	program := program{ID: "seawall", Name: "Seawall", Version: cmp.Or(r.Tool.Version, "unknown"), URL: "https://github.com/seawall-security/seawall", Vendor: vendor{"Seawall"}}

@@ -98,7 +98,7 @@ func contentOf(v *triage.View, data []byte) content {
 		Generated: day(cmp.Or(r.Run.Ended, r.Run.Started)),
 	}
 	if len(v.Assets) > 0 {
-		c.Title, c.Subtitle = cmp.Or(v.Assets[0].Name, v.Assets[0].ID), strings.Join(describe(&v.Assets[0]), " · ")
+		c.Title, c.Subtitle = cmp.Or(v.Assets[0].Name, v.Assets[0].ID), strings.Join(v.Assets[0].Facts(), " · ")
 	}
 	if n := len(v.Assets); n > 1 {
 		c.Subtitle = fmt.Sprintf("%s · and %s", c.Subtitle, triage.Count(n-1, "other asset"))
@@ -129,18 +129,4 @@ func hashSource(text string) string {
 func day(timestamp string) string {
 	d, _, _ := strings.Cut(timestamp, "T")
 	return cmp.Or(d, "an unknown day")
-}
-
-func describe(a *triage.Asset) []string {
-	facts := []string{string(a.Kind)}
-	if a.OS != nil {
-		facts = append(facts, cmp.Or(a.OS.Name, strings.TrimSpace(a.OS.ID+" "+a.OS.Version)))
-	}
-	if a.Image != nil && a.Image.Platform != "" {
-		facts = append(facts, a.Image.Platform)
-	}
-	if a.Packages > 0 {
-		facts = append(facts, triage.Count(a.Packages, "package"))
-	}
-	return facts
 }

@@ -174,11 +174,8 @@ func (b *builder) problem(asset int, f *seawall.Finding) problem {
 		Asset: asset, Kind: string(f.Kind), Rule: f.Rule, URL: sink.AdvisoryURL(f.Rule), Title: f.Title, Severity: int(f.Severity),
 		Status: string(f.Status), Reason: f.Reason, Evidence: f.Evidence, Fix: f.Remediation, Layer: b.layer(f.Layer),
 	}
-	if l := f.Location; l != nil {
-		out.Where = triage.PathOf(*l)
-		if l.Line > 0 {
-			out.Where = fmt.Sprintf("%s:%d", out.Where, l.Line)
-		}
+	if f.Location != nil {
+		out.Where = triage.PlaceOf(*f.Location)
 	}
 	return out
 }

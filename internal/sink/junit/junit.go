@@ -168,12 +168,8 @@ func details(f *seawall.Finding) string {
 			add("EPSS", fmt.Sprintf("%.1f%%", v.EPSS.Score*100))
 		}
 	}
-	for _, l := range f.Locations {
-		place := triage.PathOf(l)
-		if l.Line > 0 {
-			place = fmt.Sprintf("%s:%d", place, l.Line)
-		}
-		add("at", place)
+	for _, l := range sink.Places(f) {
+		add("at", triage.PlaceOf(l))
 	}
 	add("evidence", f.Evidence)
 	add("fix", f.Remediation)

@@ -40,7 +40,7 @@ func (p *page) render() {
 	for i := range p.view.Assets {
 		a := &p.view.Assets[i]
 		p.printf("## %s\n\n", text(cmp.Or(a.Name, a.ID)))
-		p.printf("%s\n\n", text(strings.Join(describe(a), " · ")))
+		p.printf("%s\n\n", text(strings.Join(a.Facts(), " · ")))
 		p.others(a.Others)
 		p.groups(a.Groups)
 		p.waived(a)
@@ -52,17 +52,6 @@ func (p *page) render() {
 		}
 	}
 	p.footer()
-}
-
-func describe(a *triage.Asset) []string {
-	facts := []string{string(a.Kind)}
-	if a.OS != nil {
-		facts = append(facts, cmp.Or(a.OS.Name, strings.TrimSpace(a.OS.ID+" "+a.OS.Version)))
-	}
-	if a.Packages > 0 {
-		facts = append(facts, triage.Count(a.Packages, "package"))
-	}
-	return facts
 }
 
 func (p *page) gaps() {
@@ -104,7 +93,7 @@ func (p *page) others(list []*seawall.Finding) {
 	for _, f := range list {
 		where := ""
 		if f.Location != nil {
-			where = code(triage.PathOf(*f.Location))
+			where = code(triage.PlaceOf(*f.Location))
 		}
 		p.printf("| %s | %s | %s | %s | %s |\n", f.Severity, link(f.Rule), text(f.Title), where, text(f.Remediation))
 	}

@@ -7,9 +7,7 @@
 package openvex
 
 import (
-	"bufio"
 	"cmp"
-	"encoding/json"
 	"io"
 	"slices"
 	"strings"
@@ -54,18 +52,7 @@ type subcomponent struct {
 }
 
 // New returns the handler of the openvex format.
-func New(w io.Writer) sink.Handler {
-	return sink.Whole(func(r *seawall.Report) error {
-		out := bufio.NewWriter(w)
-		enc := json.NewEncoder(out)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(build(r)); err != nil {
-			return err
-		}
-		return out.Flush()
-	})
-}
+func New(w io.Writer) sink.Handler { return sink.Document(w, build) }
 
 func build(r *seawall.Report) document {
 	doc := document{

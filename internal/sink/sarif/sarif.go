@@ -9,9 +9,7 @@
 package sarif
 
 import (
-	"bufio"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
@@ -30,18 +28,7 @@ const (
 )
 
 // New returns the handler of the sarif format.
-func New(w io.Writer) sink.Handler {
-	return sink.Whole(func(r *seawall.Report) error {
-		out := bufio.NewWriter(w)
-		enc := json.NewEncoder(out)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(build(r)); err != nil {
-			return err
-		}
-		return out.Flush()
-	})
-}
+func New(w io.Writer) sink.Handler { return sink.Document(w, build) }
 
 func build(r *seawall.Report) sarifLog {
 	out := run{
@@ -204,10 +191,7 @@ func resultOf(f *seawall.Finding, ruleIndex int, asset string) result {
 	if p := f.Package; p != nil {
 		res.Properties.PURL = p.PURL
 	}
-	places := f.Locations
-	if len(places) == 0 && f.Location != nil {
-		places = []seawall.Location{*f.Location}
-	}
+	places := sink.Places(f)
 	if len(places) == 0 {
 		places = []seawall.Location{{Path: asset}}
 	}

@@ -6,9 +6,7 @@
 package spdx
 
 import (
-	"bufio"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -30,18 +28,7 @@ const (
 )
 
 // New returns the handler of the spdx format.
-func New(w io.Writer) sink.Handler {
-	return sink.Whole(func(r *seawall.Report) error {
-		out := bufio.NewWriter(w)
-		enc := json.NewEncoder(out)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(build(r)); err != nil {
-			return err
-		}
-		return out.Flush()
-	})
-}
+func New(w io.Writer) sink.Handler { return sink.Document(w, build) }
 
 type builder struct {
 	doc *v2_3.Document

@@ -109,17 +109,7 @@ func (t *table) incomplete() {
 
 func (t *table) asset(a *triage.Asset) {
 	t.prose(0, cmp.Or(a.Name, a.ID), bold)
-	facts := []string{string(a.Kind)}
-	if a.OS != nil {
-		facts = append(facts, cmp.Or(a.OS.Name, strings.TrimSpace(a.OS.ID+" "+a.OS.Version)))
-	}
-	if a.Image != nil && a.Image.Platform != "" {
-		facts = append(facts, a.Image.Platform)
-	}
-	if a.Packages > 0 {
-		facts = append(facts, triage.Count(a.Packages, "package"))
-	}
-	t.facts(0, facts, dim)
+	t.facts(0, a.Facts(), dim)
 	if a.Failing() == 0 {
 		t.prose(0, t.nothing(a), green)
 	}
@@ -154,16 +144,13 @@ func (t *table) nothing(a *triage.Asset) string {
 
 func (t *table) other(f *seawall.Finding) {
 	t.wrap([]word{severityWord(f.Severity)}, 10, append([]word{{sink.Plain(f.Rule), bold}}, split(f.Title, plain)...))
-	for i, l := range locationsOf(f) {
+	places := sink.Places(f)
+	for i, l := range places {
 		if i == 3 {
-			t.prose(10, fmt.Sprintf("+%d more places", len(f.Locations)-i), dim)
+			t.prose(10, fmt.Sprintf("+%d more places", len(places)-i), dim)
 			break
 		}
-		place := triage.PathOf(l)
-		if l.Line > 0 {
-			place = fmt.Sprintf("%s:%d", place, l.Line)
-		}
-		t.prose(10, "at "+place, dim)
+		t.prose(10, "at "+triage.PlaceOf(l), dim)
 	}
 	if f.Evidence != "" {
 		t.prose(10, f.Evidence, dim)
@@ -172,13 +159,6 @@ func (t *table) other(f *seawall.Finding) {
 		t.prose(10, f.Remediation, cyan)
 	}
 	t.blank()
-}
-
-func locationsOf(f *seawall.Finding) []seawall.Location {
-	if len(f.Locations) == 0 && f.Location != nil {
-		return []seawall.Location{*f.Location}
-	}
-	return f.Locations
 }
 
 func (t *table) notEvaluated(list []*seawall.Finding) {

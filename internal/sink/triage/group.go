@@ -2,9 +2,12 @@ package triage
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/sink"
 )
 
 // Group is the vulnerabilities that one upgrade decision is about: a package,
@@ -54,11 +57,8 @@ func (g *Group) add(f *seawall.Finding, shown bool) {
 	}
 	g.Findings = append(g.Findings, f)
 	g.Packages = append(g.Packages, f.Package.Name)
-	for _, l := range f.Locations {
+	for _, l := range sink.Places(f) {
 		g.Paths = append(g.Paths, PathOf(l))
-	}
-	if len(f.Locations) == 0 && f.Location != nil {
-		g.Paths = append(g.Paths, PathOf(*f.Location))
 	}
 }
 
@@ -105,19 +105,21 @@ func compareGroups(a, b Group) int {
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
 }
 
-// PathOf writes a location in one line: path, place inside an archive, line, object.
+// PathOf writes a location in one line: path, place inside an archive, object.
 func PathOf(l seawall.Location) string {
 	s := l.Path
 	if l.Inner != "" {
 		s += "!" + l.Inner
 	}
-	if l.Resource != "" {
-		if s != "" {
-			s += " "
-		}
-		s += l.Resource
+	return strings.TrimSpace(s + " " + l.Resource)
+}
+
+// PlaceOf is PathOf with the line, where there is one.
+func PlaceOf(l seawall.Location) string {
+	if l.Line > 0 {
+		return fmt.Sprintf("%s:%d", PathOf(l), l.Line)
 	}
-	return s
+	return PathOf(l)
 }
 
 // NoFix says in a few words why there is no Upgrade.

@@ -42,6 +42,21 @@ type Asset struct {
 	Suppressed, NotEvaluated []*seawall.Finding
 }
 
+// Facts are short statements of what the asset is: kind, distribution, platform, number of packages.
+func (a *Asset) Facts() []string {
+	facts := []string{string(a.Kind)}
+	if a.OS != nil {
+		facts = append(facts, cmp.Or(a.OS.Name, strings.TrimSpace(a.OS.ID+" "+a.OS.Version)))
+	}
+	if a.Image != nil && a.Image.Platform != "" {
+		facts = append(facts, a.Image.Platform)
+	}
+	if a.Packages > 0 {
+		facts = append(facts, Count(a.Packages, "package"))
+	}
+	return facts
+}
+
 // Failing counts the failing findings shown.
 func (a *Asset) Failing() int {
 	n := len(a.Others)
