@@ -68,6 +68,8 @@ type Merged struct {
 	Files []seawall.FileFact
 	// Configs are the visible configurations.
 	Configs []seawall.ConfigFact
+	// Matches are what content detectors saw, in path order, those in hidden files marked.
+	Matches []seawall.Match
 	// Hidden are packages found in layers below that a later layer removed or replaced.
 	Hidden []seawall.Package
 	// Warn records something the joiner could not do; its status becomes partial.

@@ -349,6 +349,8 @@ func setPath(f *seawall.Fact, path string) {
 		f.Config.Path = path
 	case f.Object != nil && f.Object.Path == "":
 		f.Object.Path = path
+	case f.Match != nil && f.Match.Location.Path == "":
+		f.Match.Location.Path = path
 	}
 }
 
@@ -380,6 +382,10 @@ func movePath(f seawall.Fact, from, to string) seawall.Fact {
 		o := *f.Object
 		o.Path = move(o.Path)
 		f.Object = &o
+	case f.Match != nil:
+		m := *f.Match
+		m.Location.Path = move(m.Location.Path)
+		f.Match = &m
 	}
 	return f
 }

@@ -27,14 +27,14 @@ func (m *Merged) merge(infos []seawall.LayerInfo, layers []*LayerFacts, collecto
 	p := &placer{slab: make([]seawall.Location, 0, locations)}
 	for versions := range filesInOrder(layers) {
 		top := versions[len(versions)-1]
-		var survivors map[packageKey]bool
+		var survivors contents
 		if o.visible(top.layer, top.Path) {
 			found[top.Collector] += m.add(top.Facts, p, infos[top.layer].Digest, o.origin(versions))
 			if len(versions) > 1 {
-				survivors = packagesOf(top)
+				survivors = contentsOf(top)
 			}
 		} else {
-			m.hide(top.Facts, p, infos[top.layer].Digest, nil)
+			m.hide(top.Facts, p, infos[top.layer].Digest, contents{})
 		}
 		for _, v := range versions[:len(versions)-1] {
 			m.hide(v.Facts, p, infos[v.layer].Digest, survivors)
@@ -100,15 +100,30 @@ func compareFiles(a, b *FileFacts) int {
 	return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.Collector, b.Collector))
 }
 
-// packagesOf is the set of a version's packages.
-func packagesOf(v version) map[packageKey]bool {
-	set := make(map[packageKey]bool, len(v.Facts))
+// contents tells what a version of a file has.
+type contents struct {
+	packages map[packageKey]bool
+	matches  map[matchKey]bool
+}
+
+type matchKey struct {
+	kind              seawall.FindingKind
+	rule, fingerprint string
+}
+
+func matchKeyOf(m *seawall.Match) matchKey { return matchKey{m.Kind, m.Rule, m.Fingerprint} }
+
+func contentsOf(v version) contents {
+	c := contents{packages: make(map[packageKey]bool, len(v.Facts)), matches: map[matchKey]bool{}}
 	for _, f := range v.Facts {
-		if f.Package != nil {
-			set[keyOf(f.Package)] = true
+		switch {
+		case f.Package != nil:
+			c.packages[keyOf(f.Package)] = true
+		case f.Match != nil:
+			c.matches[matchKeyOf(f.Match)] = true
 		}
 	}
-	return set
+	return c
 }
 
 // add takes a visible file's facts from a layer. origin tells the layer that
@@ -124,6 +139,9 @@ func (m *Merged) add(facts []seawall.Fact, place *placer, layer string, origin f
 			c.Layer = layer
 			m.Configs = append(m.Configs, c)
 			counted++
+		case f.Match != nil:
+			m.match(f.Match, layer, false)
+			counted++
 		case f.File != nil:
 			m.Files = append(m.Files, *f.File)
 		}
@@ -131,11 +149,21 @@ func (m *Merged) add(facts []seawall.Fact, place *placer, layer string, origin f
 	return counted
 }
 
-// hide keeps the packages of a hidden file, except those its visible successor still has.
-func (m *Merged) hide(facts []seawall.Fact, place *placer, layer string, survivors map[packageKey]bool) {
+// match takes a match from a layer.
+func (m *Merged) match(f *seawall.Match, layer string, hidden bool) {
+	c := *f
+	c.Location.Layer, c.Hidden = layer, hidden
+	m.Matches = append(m.Matches, c)
+}
+
+// hide keeps the packages and matches of a hidden file, except those its visible successor still has.
+func (m *Merged) hide(facts []seawall.Fact, place *placer, layer string, survivors contents) {
 	for i := range facts {
-		if p := facts[i].Package; p != nil && !survivors[keyOf(p)] {
-			m.Hidden = append(m.Hidden, place.in(p, layer))
+		switch f := &facts[i]; {
+		case f.Package != nil && !survivors.packages[keyOf(f.Package)]:
+			m.Hidden = append(m.Hidden, place.in(f.Package, layer))
+		case f.Match != nil && !survivors.matches[matchKeyOf(f.Match)]:
+			m.match(f.Match, layer, true)
 		}
 	}
 }
@@ -220,14 +248,14 @@ func (o *overlay) origin(versions []version) func(*seawall.Package) string {
 		return func(*seawall.Package) string { return o.infos[top].Digest }
 	}
 	earlier := o.rewritten(versions)
-	have := make([]map[packageKey]bool, len(earlier))
+	have := make([]contents, len(earlier))
 	for i, v := range earlier {
-		have[i] = packagesOf(v)
+		have[i] = contentsOf(v)
 	}
 	return func(p *seawall.Package) string {
 		layer := top
 		for i, v := range earlier {
-			if !have[i][keyOf(p)] {
+			if !have[i].packages[keyOf(p)] {
 				break
 			}
 			layer = v.layer

@@ -381,6 +381,26 @@ func TestDamageEndsTheRun(t *testing.T) {
 	}
 }
 
+func TestMatchesOfHiddenFilesAreKept(t *testing.T) {
+	c := funcCollector{name: "secrets", collect: func(f seawall.File) ([]seawall.Fact, error) {
+		data, err := io.ReadAll(f.Content)
+		return []seawall.Fact{{Match: &seawall.Match{Kind: seawall.KindSecret, Rule: "r", Fingerprint: string(data)}}}, err
+	}}
+	res := run(t, image(
+		layer("L0", file("gone", "1"), file("kept", "2"), file("rotated", "3")),
+		layer("L1", whiteout("gone"), file("kept", "2"), file("rotated", "4")),
+	), Options{Collectors: []Collector{c}})
+	var got []string
+	for _, m := range res.Matches {
+		got = append(got, fmt.Sprint(m.Fingerprint, " ", m.Location.Path, " ", m.Location.Layer, " ", m.Hidden))
+	}
+	want := []string{"1 gone L0 true", "2 kept L1 false", "4 rotated L1 false", "3 rotated L0 true"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	wantStatuses(t, res.Statuses, "secrets ok 2 ")
+}
+
 // describedTarget is an SBOM: facts but no layers.
 type describedTarget struct{ fakeTarget }
 

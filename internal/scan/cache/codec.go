@@ -34,6 +34,7 @@ const (
 	configFact
 	objectFact
 	signatureFact
+	matchFact
 )
 
 type encoder struct {
@@ -89,6 +90,14 @@ func (e *encoder) stringList(list []string) {
 	e.number(uint64(len(list)))
 	for _, s := range list {
 		e.string(s)
+	}
+}
+
+func (e *encoder) stringMap(m map[string]string) {
+	e.number(uint64(len(m)))
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		e.string(k)
+		e.string(m[k])
 	}
 }
 
@@ -163,11 +172,7 @@ func (e *encoder) fact(f *seawall.Fact) {
 		e.string(f.Config.Kind)
 		e.string(f.Config.Path)
 		e.string(f.Config.Layer)
-		e.number(uint64(len(f.Config.Data)))
-		for _, k := range slices.Sorted(maps.Keys(f.Config.Data)) {
-			e.string(k)
-			e.string(f.Config.Data[k])
-		}
+		e.stringMap(f.Config.Data)
 	case f.Object != nil:
 		e.number(objectFact)
 		e.string(f.Object.Resource)
@@ -179,6 +184,15 @@ func (e *encoder) fact(f *seawall.Fact) {
 		e.string(f.Signature.Digest)
 		e.string(f.Signature.Kind)
 		e.string(f.Signature.Signer)
+	case f.Match != nil:
+		e.number(matchFact)
+		e.string(string(f.Match.Kind))
+		e.string(f.Match.Rule)
+		e.location(&f.Match.Location)
+		e.string(f.Match.Evidence)
+		e.string(f.Match.Fingerprint)
+		e.stringMap(f.Match.Data)
+		e.flag(f.Match.Hidden)
 	default:
 		e.number(0)
 	}
@@ -193,11 +207,15 @@ func (e *encoder) pkg(p *seawall.Package) {
 	e.flag(p.Declared)
 	e.number(uint64(len(p.Locations)))
 	for i := range p.Locations {
-		for _, s := range locationStrings(&p.Locations[i]) {
-			e.string(*s)
-		}
-		e.number(uint64(p.Locations[i].Line))
+		e.location(&p.Locations[i])
 	}
+}
+
+func (e *encoder) location(l *seawall.Location) {
+	for _, s := range locationStrings(l) {
+		e.string(*s)
+	}
+	e.number(uint64(l.Line))
 }
 
 // packageStrings are a package's string fields in the order they are stored.
@@ -325,6 +343,19 @@ func (d *decoder) stringList() []string {
 	return list
 }
 
+func (d *decoder) stringMap() map[string]string {
+	n := d.count(2)
+	if n == 0 {
+		return nil
+	}
+	m := make(map[string]string, n)
+	for range n {
+		k := d.string()
+		m[k] = d.string()
+	}
+	return m
+}
+
 func (d *decoder) hashes() []uint64 {
 	list := make([]uint64, d.count(8))
 	for i := range list {
@@ -381,17 +412,16 @@ func (d *decoder) fact(f *seawall.Fact) {
 	case fileFact:
 		f.File = &seawall.FileFact{Path: d.string(), Owner: d.string(), Mode: uint32(d.number()), Size: int64(d.number())}
 	case configFact:
-		f.Config = &seawall.ConfigFact{Kind: d.string(), Path: d.string(), Layer: d.string()}
-		n := d.count(2)
-		f.Config.Data = make(map[string]string, n)
-		for range n {
-			k := d.string()
-			f.Config.Data[k] = d.string()
-		}
+		f.Config = &seawall.ConfigFact{Kind: d.string(), Path: d.string(), Layer: d.string(), Data: d.stringMap()}
 	case objectFact:
 		f.Object = &seawall.Object{Resource: d.string(), Path: d.string(), Line: int(d.number()), JSON: []byte(d.string())}
 	case signatureFact:
 		f.Signature = &seawall.Signature{Digest: d.string(), Kind: d.string(), Signer: d.string()}
+	case matchFact:
+		f.Match = &seawall.Match{
+			Kind: seawall.FindingKind(d.string()), Rule: d.string(), Location: d.location(),
+			Evidence: d.string(), Fingerprint: d.string(), Data: d.stringMap(), Hidden: d.flag(),
+		}
 	}
 }
 
@@ -413,11 +443,15 @@ func (d *decoder) pkg() *seawall.Package {
 		return nil
 	}
 	for i := range p.Locations {
-		l := &p.Locations[i]
-		for _, s := range locationStrings(l) {
-			*s = d.string()
-		}
-		l.Line = int(d.number())
+		p.Locations[i] = d.location()
 	}
 	return p
+}
+
+func (d *decoder) location() (l seawall.Location) {
+	for _, s := range locationStrings(&l) {
+		*s = d.string()
+	}
+	l.Line = int(d.number())
+	return l
 }
