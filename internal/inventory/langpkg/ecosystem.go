@@ -20,7 +20,8 @@ type Ecosystem struct {
 }
 
 // The ecosystems, each as OSV and the package-URL specification write it.
-// Folding: npm and Packagist names are lower case; PyPI names follow PEP 503.
+// Folding: Packagist, SwiftURL and Hex names are lower case, PyPI names follow PEP
+// 503; npm keeps its case, for JSONStream and jsonstream are two packages.
 func NPM() Ecosystem       { return Ecosystem{"npm", "npm", nil, splitLast} }
 func PyPI() Ecosystem      { return Ecosystem{"PyPI", "pypi", foldPyPI, nil} }
 func Go() Ecosystem        { return Ecosystem{"Go", "golang", nil, splitLast} }

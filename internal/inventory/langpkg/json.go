@@ -33,7 +33,7 @@ func NewJSON(data []byte) *JSON {
 
 // Err is the first error met, naming its line; nil after Stop.
 func (j *JSON) Err() error {
-	if j.err == errStop {
+	if errors.Is(j.err, errStop) {
 		return nil
 	}
 	return j.err

@@ -113,7 +113,7 @@ func read(c seawall.Content) ([]byte, error) {
 	}
 	data := make([]byte, size)
 	n, err := io.ReadFull(c, data)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = nil
 	}
 	return data[:n], err

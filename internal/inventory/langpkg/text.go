@@ -117,7 +117,7 @@ func YAML(data []byte, read func(doc *Node)) error {
 	for {
 		var doc yaml.Node
 		err := d.Decode(&doc)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -3,6 +3,7 @@ package langpkg
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -51,7 +52,7 @@ func XML(data []byte, visit func(e *Element)) error {
 	for {
 		line, _ := d.InputPos()
 		token, err := d.Token()
-		if err == io.EOF && root {
+		if root && errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // Bun collects bun.lock, the text lock file of bun 1.2 and later. The older
-// binary bun.lockb is not read: its file is an error that says what to do.
+// binary bun.lockb is not read: it is an error that says what to do.
 //
 // Each member of "packages" is an array that starts with "name@version" and,
 // for a package of a registry, holds the object of its dependencies third. What
@@ -30,8 +30,7 @@ type bunPackage struct {
 
 func parseBun(data []byte, out *langpkg.List) error {
 	if strings.HasSuffix(out.Path, "b") {
-		return seawall.WithHint(fmt.Errorf("%w: the binary lock file of bun before 1.2", seawall.ErrUnreadable),
-			"run \"bun install --save-text-lockfile --lockfile-only\" and commit bun.lock instead")
+		return fmt.Errorf("%w: the binary lock file of bun before 1.2; bun install --save-text-lockfile writes one that can", seawall.ErrUnreadable)
 	}
 	j := langpkg.NewJSON(data)
 	var roots, order []string

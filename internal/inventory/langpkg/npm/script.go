@@ -2,7 +2,6 @@ package npm
 
 import (
 	"bytes"
-	"io/fs"
 	"strings"
 
 	"github.com/seawall-security/seawall/internal/inventory"
@@ -14,17 +13,7 @@ import (
 // version is taken from the banner comment if the file has one, else from the
 // file name: jquery-3.4.1.min.js, or jquery.min.js with "jQuery v3.4.1" at its top.
 func Script() inventory.Collector {
-	return &script{langpkg.Format{ID: "language/javascript-file", Rev: 1, Match: isScript, Parse: parseScript}}
-}
-
-type script struct{ langpkg.Format }
-
-// maxScript bounds the files read; the largest known libraries are about 4 MB.
-const maxScript = 16 << 20
-
-// Wants implements inventory.Collector.
-func (s *script) Wants(path string, info fs.FileInfo) bool {
-	return s.Format.Wants(path, info) && (info == nil || info.Size() <= maxScript)
+	return &langpkg.Format{ID: "language/javascript-file", Rev: 1, Match: isScript, Parse: parseScript}
 }
 
 // library is a library known by its file name.
