@@ -47,6 +47,18 @@ func AssetPURL(a *seawall.Asset) string {
 	return purl + "?repository_url=" + url.QueryEscape(repository)
 }
 
+// Assets are all assets of a report, the first one first.
+func Assets(r *seawall.Report) []*seawall.Asset {
+	all := make([]*seawall.Asset, 0, 1+len(r.Assets))
+	if r.Asset != nil {
+		all = append(all, r.Asset)
+	}
+	for i := range r.Assets {
+		all = append(all, &r.Assets[i])
+	}
+	return all
+}
+
 // Places are all locations of a finding, the one to show first.
 func Places(f *seawall.Finding) []seawall.Location {
 	if len(f.Locations) == 0 && f.Location != nil {

@@ -35,7 +35,7 @@ func New(w io.Writer) sink.Handler {
 // builder hands out unique references.
 type builder struct {
 	report *seawall.Report
-	taken  map[string]bool
+	taken  map[string]int // references handed out, with how often they were asked for
 	// refs are the components by what a finding knows of its package.
 	refs map[packageKey]string
 	// assets are the references of assets by id.
@@ -45,7 +45,7 @@ type builder struct {
 type packageKey struct{ asset, ecosystem, name, version string }
 
 func build(r *seawall.Report) *cdx.BOM {
-	b := &builder{report: r, taken: make(map[string]bool), refs: make(map[packageKey]string), assets: make(map[string]string)}
+	b := &builder{report: r, taken: make(map[string]int), refs: make(map[packageKey]string), assets: make(map[string]string)}
 	bom := cdx.NewBOM()
 	bom.SpecVersion, bom.JSONSchema = cdx.SpecVersion1_6, "http://cyclonedx.org/schema/bom-1.6.schema.json"
 	bom.SerialNumber = sink.DocumentID("cyclonedx", r)
@@ -54,14 +54,14 @@ func build(r *seawall.Report) *cdx.BOM {
 		Tools:     &cdx.ToolsChoice{Components: &[]cdx.Component{{Type: cdx.ComponentTypeApplication, Name: r.Tool.Name, Version: r.Tool.Version}}},
 	}
 	components := []cdx.Component{}
-	if r.Asset != nil {
-		subject := b.asset(r.Asset)
-		bom.Metadata.Component = &subject
-		components = append(components, b.os(r.Asset)...)
-	}
-	for i := range r.Assets {
-		components = append(components, b.asset(&r.Assets[i]))
-		components = append(components, b.os(&r.Assets[i])...)
+	for i, a := range sink.Assets(r) {
+		c := b.asset(a)
+		if i == 0 {
+			bom.Metadata.Component = &c
+		} else {
+			components = append(components, c)
+		}
+		components = append(components, b.os(a)...)
 	}
 	of := make(map[string][]string)
 	for i := range r.Packages {
@@ -83,7 +83,7 @@ func build(r *seawall.Report) *cdx.BOM {
 // contents says that assets hold their packages, and that edges between packages are missing.
 func (b *builder) contents(of map[string][]string) (*[]cdx.Dependency, *[]cdx.Composition) {
 	dependencies, refs := []cdx.Dependency{}, []cdx.BOMReference{}
-	for _, a := range b.allAssets() {
+	for _, a := range sink.Assets(b.report) {
 		ref := b.assets[a.ID]
 		packages := append([]string{}, of[a.ID]...)
 		dependencies = append(dependencies, cdx.Dependency{Ref: ref, Dependencies: &packages})
@@ -95,27 +95,16 @@ func (b *builder) contents(of map[string][]string) (*[]cdx.Dependency, *[]cdx.Co
 	return &dependencies, &[]cdx.Composition{{Aggregate: cdx.CompositionAggregateIncomplete, Dependencies: &refs}}
 }
 
-func (b *builder) allAssets() []*seawall.Asset {
-	var all []*seawall.Asset
-	if b.report.Asset != nil {
-		all = append(all, b.report.Asset)
-	}
-	for i := range b.report.Assets {
-		all = append(all, &b.report.Assets[i])
-	}
-	return all
-}
-
 // unique makes a bom-ref no other component has.
 func (b *builder) unique(ref string) string {
 	ref = cmp.Or(ref, "unnamed")
-	for n, try := 2, ref; ; n++ {
-		if !b.taken[try] {
-			b.taken[try] = true
-			return try
-		}
-		try = ref + "#" + strconv.Itoa(n)
+	try := ref
+	for b.taken[try] > 0 {
+		b.taken[ref]++
+		try = ref + "#" + strconv.Itoa(b.taken[ref])
 	}
+	b.taken[try]++
+	return try
 }
 
 func (b *builder) asset(a *seawall.Asset) cdx.Component {

@@ -44,11 +44,8 @@ func build(r *seawall.Report) report {
 		out.DependencyFiles = dependencyFiles(r)
 	}
 	assets := make(map[string]*seawall.Asset)
-	if r.Asset != nil {
-		assets[r.Asset.ID] = r.Asset
-	}
-	for i := range r.Assets {
-		assets[r.Assets[i].ID] = &r.Assets[i]
+	for _, a := range sink.Assets(r) {
+		assets[a.ID] = a
 	}
 	others := 0
 	for i := range r.Findings {

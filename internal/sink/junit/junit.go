@@ -79,10 +79,7 @@ func build(r *seawall.Report) *suites {
 		all.Suites = append(all.Suites, s)
 		return s
 	}
-	if r.Asset != nil {
-		add(r.Asset.ID, r.Asset.Name)
-	}
-	for _, a := range r.Assets {
+	for _, a := range sink.Assets(r) {
 		add(a.ID, a.Name)
 	}
 	suiteOf := func(id string) *suite {

@@ -60,11 +60,8 @@ func build(r *seawall.Report) document {
 		Timestamp: cmp.Or(r.Run.Ended, r.Run.Started), Version: 1, Tooling: "seawall/" + cmp.Or(r.Tool.Version, "unknown"), Statements: []*statement{},
 	}
 	products := make(map[string]product)
-	if r.Asset != nil {
-		products[r.Asset.ID] = productOf(r.Asset)
-	}
-	for i := range r.Assets {
-		products[r.Assets[i].ID] = productOf(&r.Assets[i])
+	for _, a := range sink.Assets(r) {
+		products[a.ID] = productOf(a)
 	}
 	// Findings with the same word on the same vulnerability of the same asset share a statement.
 	type key struct{ asset, rule, status, impact, action string }

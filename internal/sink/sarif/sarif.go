@@ -44,7 +44,10 @@ func build(r *seawall.Report) sarifLog {
 		inv.ExecutionSuccessful = inv.ExecutionSuccessful && c.Status != seawall.RunFailed
 	}
 	index := make(map[string]int)
-	names := assetNames(r)
+	names := make(map[string]string)
+	for _, a := range sink.Assets(r) {
+		names[a.ID] = a.Name
+	}
 	left := 0
 	for i := range r.Findings {
 		f := &r.Findings[i]
@@ -96,17 +99,6 @@ func gaps(r *seawall.Report) []notification {
 }
 
 func warn(text string) notification { return notification{Level: "warning", Message: message{text}} }
-
-func assetNames(r *seawall.Report) map[string]string {
-	names := make(map[string]string)
-	if r.Asset != nil {
-		names[r.Asset.ID] = r.Asset.Name
-	}
-	for _, a := range r.Assets {
-		names[a.ID] = a.Name
-	}
-	return names
-}
 
 func ruleOf(f *seawall.Finding) rule {
 	summary := f.Title

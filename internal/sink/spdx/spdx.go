@@ -63,17 +63,11 @@ func build(r *seawall.Report) *v2_3.Document {
 		}
 	}
 	assets := make(map[string]common.ElementID)
-	describe := func(a *seawall.Asset) {
-		id := common.ElementID(fmt.Sprintf("Asset-%d", len(assets)))
+	for i, a := range sink.Assets(r) {
+		id := common.ElementID(fmt.Sprintf("Asset-%d", i))
 		assets[a.ID] = id
 		b.doc.Packages = append(b.doc.Packages, assetPackage(a, id))
 		b.relate("DOCUMENT", "DESCRIBES", id)
-	}
-	if r.Asset != nil {
-		describe(r.Asset)
-	}
-	for i := range r.Assets {
-		describe(&r.Assets[i])
 	}
 	for i := range r.Packages {
 		p := &r.Packages[i]

@@ -69,71 +69,84 @@ func (a *Asset) Failing() int {
 // New arranges a report. The upgrade advice of a group considers every failing
 // finding of its package, also those the display filter hides.
 func New(r *seawall.Report, o sink.Options) *View {
-	v := &View{Report: r}
-	index := make(map[string]int)
-	add := func(a seawall.Asset) int {
-		index[a.ID] = len(v.Assets)
-		v.Assets = append(v.Assets, Asset{Asset: a})
-		return len(v.Assets) - 1
-	}
-	if r.Asset != nil {
-		add(*r.Asset)
-	}
-	for _, a := range r.Assets {
-		add(a)
-	}
-	of := func(id string) *Asset {
-		i, known := index[id]
-		if !known {
-			i = add(seawall.Asset{ID: id, Name: id})
-		}
-		return &v.Assets[i]
+	b := &builder{view: &View{Report: r}, options: o, index: make(map[string]int), groups: make(map[groupKey]*Group)}
+	for _, a := range sink.Assets(r) {
+		b.add(*a)
 	}
 	for i := range r.Packages {
-		of(r.Packages[i].Asset).Packages++
+		b.asset(r.Packages[i].Asset).Packages++
 	}
-	groups := make(map[groupKey]*Group)
-	var order []groupKey
 	for i := range r.Findings {
-		f := &r.Findings[i]
-		a := of(f.Asset)
-		switch f.Status {
-		case seawall.StatusFail:
-			v.count(f)
-			shown := o.Shows(f)
-			if !shown {
-				v.Hidden++
-			}
-			if key, ok := keyOf(f); ok {
-				g := groups[key]
-				if g == nil {
-					g = newGroup(f)
-					groups[key] = g
-					order = append(order, key)
-				}
-				g.add(f, shown)
-			} else if shown {
-				a.Others = append(a.Others, f)
-			}
-		case seawall.StatusSuppressed:
-			a.Suppressed = append(a.Suppressed, f)
-		case seawall.StatusNotEvaluated:
-			a.NotEvaluated = append(a.NotEvaluated, f)
-		}
+		b.sort(&r.Findings[i])
 	}
-	for _, key := range order {
-		if g := groups[key]; len(g.Findings) > 0 {
+	for _, key := range b.order {
+		if g := b.groups[key]; len(g.Findings) > 0 {
 			g.finish()
-			a := of(key.asset)
+			a := b.asset(key.asset)
 			a.Groups = append(a.Groups, *g)
 		}
 	}
-	for i := range v.Assets {
-		slices.SortStableFunc(v.Assets[i].Groups, compareGroups)
-		slices.SortStableFunc(v.Assets[i].Others, compareFindings)
+	for i := range b.view.Assets {
+		slices.SortStableFunc(b.view.Assets[i].Groups, compareGroups)
+		slices.SortStableFunc(b.view.Assets[i].Others, compareFindings)
 	}
-	v.gaps()
-	return v
+	b.view.gaps()
+	return b.view
+}
+
+// builder sorts findings into the assets and groups of a view.
+type builder struct {
+	view    *View
+	options sink.Options
+	index   map[string]int // of assets by id
+	groups  map[groupKey]*Group
+	order   []groupKey // of groups, as first met
+}
+
+func (b *builder) add(a seawall.Asset) {
+	b.index[a.ID] = len(b.view.Assets)
+	b.view.Assets = append(b.view.Assets, Asset{Asset: a})
+}
+
+// asset returns the asset with this id, a nameless one if the report does not
+// list it. The pointer is good until the next call.
+func (b *builder) asset(id string) *Asset {
+	if _, known := b.index[id]; !known {
+		b.add(seawall.Asset{ID: id, Name: id})
+	}
+	return &b.view.Assets[b.index[id]]
+}
+
+func (b *builder) sort(f *seawall.Finding) {
+	a := b.asset(f.Asset)
+	switch f.Status {
+	case seawall.StatusSuppressed:
+		a.Suppressed = append(a.Suppressed, f)
+	case seawall.StatusNotEvaluated:
+		a.NotEvaluated = append(a.NotEvaluated, f)
+	case seawall.StatusFail:
+		b.view.count(f)
+		shown := b.options.Shows(f)
+		if !shown {
+			b.view.Hidden++
+		}
+		if key, ok := keyOf(f); ok {
+			b.group(key, f).add(f, shown)
+		} else if shown {
+			a.Others = append(a.Others, f)
+		}
+	}
+}
+
+// group returns the group of a key, a new one for the finding that is its first.
+func (b *builder) group(key groupKey, f *seawall.Finding) *Group {
+	g := b.groups[key]
+	if g == nil {
+		g = newGroup(f)
+		b.groups[key] = g
+		b.order = append(b.order, key)
+	}
+	return g
 }
 
 func (v *View) count(f *seawall.Finding) {
