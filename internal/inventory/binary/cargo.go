@@ -5,8 +5,6 @@ import (
 	"compress/zlib"
 	"context"
 	"debug/elf"
-	"debug/macho"
-	"debug/pe"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,7 +17,7 @@ import (
 
 // Cargo reads the crates of Rust programs built with cargo-auditable
 // (https://github.com/rust-secure-code/cargo-auditable): zlib-compressed JSON in
-// a section of its own. Crates only used to build are not in the program and
+// a section of its own, of ELF programs here. Crates only used to build are not in the program and
 // not reported; crates of no registry (path, git) only where they are the
 // program itself.
 type Cargo struct{}
@@ -59,27 +57,18 @@ func (Cargo) Collect(_ context.Context, f seawall.File) ([]seawall.Fact, error) 
 
 // auditData opens the section; nil where there is none.
 func auditData(c seawall.Content) io.Reader {
-	switch head(c) {
-	case formatELF:
-		if file, err := elf.NewFile(c); err == nil {
-			if s := file.Section(auditSection); s != nil && s.Type != elf.SHT_NOBITS {
-				return s.Open()
-			}
-		}
-	case formatPE:
-		if file, err := pe.NewFile(c); err == nil {
-			if s := file.Section(auditSection); s != nil {
-				return s.Open()
-			}
-		}
-	case formatMachO:
-		if file, err := macho.NewFile(c); err == nil {
-			if s := file.Section(auditSection); s != nil {
-				return s.Open()
-			}
-		}
+	if !boundedELF(c) {
+		return nil
 	}
-	return nil
+	file, err := elf.NewFile(c)
+	if err != nil {
+		return nil
+	}
+	s := file.Section(auditSection)
+	if s == nil || s.Type == elf.SHT_NOBITS {
+		return nil
+	}
+	return s.Open()
 }
 
 // parseAudit reads the content of the section.

@@ -14,6 +14,7 @@
 package binary
 
 import (
+	"encoding/binary"
 	"io/fs"
 	"path"
 	"strings"
@@ -128,6 +129,25 @@ func head(c seawall.Content) format {
 		return formatNone
 	}
 	return formatOf(b[:])
+}
+
+// boundedELF reports whether content is an ELF program whose section table has
+// its length in the header: at most 65,535 sections. Longer ones ("extended
+// numbering") are only in object files, and would let a file decide how much
+// memory its table takes.
+func boundedELF(c seawall.Content) bool {
+	var h [64]byte
+	if n, _ := c.ReadAt(h[:], 0); n < len(h) || formatOf(h[:]) != formatELF {
+		return false
+	}
+	var order binary.ByteOrder = binary.LittleEndian
+	if h[5] == 2 {
+		order = binary.BigEndian
+	}
+	if h[4] == 1 { // 32 bits
+		return order.Uint16(h[0x30:]) != 0 || order.Uint32(h[0x20:]) == 0
+	}
+	return order.Uint16(h[0x3c:]) != 0 || order.Uint64(h[0x28:]) == 0
 }
 
 // generic makes the package of a program no registry knows.

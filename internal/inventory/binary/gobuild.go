@@ -17,7 +17,9 @@ import (
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
-// Go reads the modules and the toolchain of Go programs from their build info.
+// Go reads the modules and the toolchain of Go programs from their build info,
+// which since Go 1.18 is text among the data of any container (ELF, PE, Mach-O);
+// before that only ELF programs in random access are read.
 //
 // The main module has a version where the build info, the linker flags
 // (-X …version=) or, for known programs, a linker-set string states one; else
@@ -38,6 +40,9 @@ func (Go) Wants(path string, info fs.FileInfo) bool { return executable(path, in
 func (Go) Collect(ctx context.Context, f seawall.File) ([]seawall.Fact, error) {
 	if head(f.Content) == formatNone {
 		return nil, nil
+	}
+	if !boundedELF(f.Content) {
+		return streamAll(ctx, f, Go{}.Stream(f.Path, f.Info))
 	}
 	info, err := buildinfo.Read(f.Content)
 	if err != nil {
@@ -250,7 +255,7 @@ func varintString(b []byte, limit int) (value, rest []byte, state stringState) {
 func (s *goStream) Facts() ([]seawall.Fact, error) {
 	if s.info == nil {
 		if s.old {
-			return nil, fmt.Errorf("%s: build info of before Go 1.18 in a file too large for random access: %w", s.path, seawall.ErrBudget)
+			return nil, fmt.Errorf("%s: build info of before Go 1.18, which needs an ELF program in random access: %w", s.path, seawall.ErrBudget)
 		}
 		return nil, nil
 	}

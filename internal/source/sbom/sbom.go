@@ -33,6 +33,11 @@ import (
 const (
 	// maxSize bounds a document in bytes. The largest seen in public are about 100 MB.
 	maxSize = 256 << 20
+	// maxObjects and maxPackages bound the JSON objects or XML tags and the tag-value
+	// packages of a document and with them its memory, which could be 100 times its
+	// size otherwise. About 10 objects a package are usual.
+	maxObjects  = 2 << 20
+	maxPackages = 1 << 18
 	// maxDepth bounds nested components and nested envelopes.
 	maxDepth = 100
 )
@@ -122,6 +127,8 @@ func parse(data []byte, depth int) (*document, error) {
 	switch {
 	case len(data) == 0:
 		return nil, fmt.Errorf("empty: %w", seawall.ErrCorrupt)
+	case (data[0] == '{' || data[0] == '<') && bytes.Count(data, data[:1]) > maxObjects:
+		return nil, fmt.Errorf("more than %d objects: %w", maxObjects, seawall.ErrBound)
 	case data[0] == '{':
 		return parseJSON(data, depth)
 	case data[0] == '<':

@@ -453,6 +453,9 @@ func TestRefused(t *testing.T) {
 		{"SPDX 1", `{"spdxVersion":"SPDX-1.2"}`, seawall.ErrUsage, "SPDX-1.2"},
 		{"syft", `{"schema":{"url":"https://raw.example/anchore/syft/schema"},"artifacts":[]}`, seawall.ErrUsage, "syft"},
 		{"deep components", `{"bomFormat":"CycloneDX","specVersion":"1.5","components":[` + deep + `]}`, seawall.ErrBound, "nested"},
+		{"many objects", `{"bomFormat":"CycloneDX","components":[` + strings.Repeat("{},", maxObjects) + `{}]}`, seawall.ErrBound, "objects"},
+		{"many tags", strings.Repeat("<a/>", maxObjects+1), seawall.ErrBound, "objects"},
+		{"many packages", "SPDXVersion: SPDX-2.3\n" + strings.Repeat("PackageName:\n", maxPackages+1), seawall.ErrBound, "line 262146: more than"},
 		{"payload", `{"payload":"%%%"}`, seawall.ErrCorrupt, "payload"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -208,7 +208,9 @@ func parseTagValue(data []byte) (*document, error) {
 				data = after
 			}
 		}
-		r.tag(tag, value)
+		if r.tag(tag, value); len(r.doc.Packages) > maxPackages {
+			return nil, fmt.Errorf("line %d: more than %d packages: %w", line, maxPackages, seawall.ErrBound)
+		}
 	}
 	return r.doc.document()
 }
