@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -39,11 +40,11 @@ func (c sumCollector) Collect(_ context.Context, f seawall.File) ([]seawall.Fact
 		return nil, err
 	}
 	tail := make([]byte, min(f.Content.Size(), pageSize+1))
-	if n, err := f.Content.ReadAt(tail, f.Content.Size()-int64(len(tail))); n != len(tail) || err != nil && err != io.EOF {
+	if n, err := f.Content.ReadAt(tail, f.Content.Size()-int64(len(tail))); n != len(tail) || err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("tail: %d bytes, %w", n, err)
 	}
-	if n, err := f.Content.ReadAt(make([]byte, 1), f.Content.Size()); n != 0 || err != io.EOF {
-		return nil, fmt.Errorf("read at the end: %d, %v", n, err)
+	if n, err := f.Content.ReadAt(make([]byte, 1), f.Content.Size()); n != 0 || !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read at the end: %d, %w", n, err)
 	}
 	return packageFacts(c.name, f.Content.Size(), tail), nil
 }
@@ -234,6 +235,48 @@ func TestNestedMemory(t *testing.T) {
 	}
 	if diff := cmp.Diff(slices.Concat(want, want, want), got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestHeldMemoryIsBounded runs more files at once than fit, with more workers
+// than that, and watches what they hold together.
+func TestHeldMemoryIsBounded(t *testing.T) {
+	const limit = 8 << 20
+	var held, nested, mostHeld, mostNested atomic.Int64
+	add := func(sum, most *atomic.Int64, n int64) {
+		now := sum.Add(n)
+		for old := most.Load(); now > old && !most.CompareAndSwap(old, now); old = most.Load() {
+		}
+	}
+	c := funcCollector{name: "c", collect: func(f seawall.File) ([]seawall.Fact, error) {
+		add(&held, &mostHeld, f.Content.Size())
+		defer held.Add(-f.Content.Size())
+		release, err := f.Budget(nestedShared + 1)
+		if err != nil {
+			return nil, err
+		}
+		add(&nested, &mostNested, 1)
+		runtime.Gosched()
+		nested.Add(-1)
+		release()
+		return nil, nil
+	}}
+	content := numbered(3 << 20)
+	var layers []fakeLayer
+	for l := range 4 {
+		var entries []seawall.Entry
+		for i := range 10 {
+			entries = append(entries, file(fmt.Sprint(i), content))
+		}
+		layers = append(layers, layer(fmt.Sprint("L", l), entries...))
+	}
+	res := run(t, image(layers...), Options{Collectors: []Collector{c}, Memory: NewMemory(limit), Workers: 8})
+	wantStatuses(t, res.Statuses, "c ok 0 ")
+	if got := mostHeld.Load(); got > limit || got < int64(len(content)) {
+		t.Errorf("%d bytes held at once, want at most %d", got, limit)
+	}
+	if got := mostNested.Load(); got != 1 {
+		t.Errorf("%d files over the shared allowance at once, want 1", got)
 	}
 }
 
