@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,7 +49,7 @@ func (u *updater) arrive(ctx context.Context, f feed) (*arrival, error) {
 		return nil, err
 	}
 	have := u.state.Feeds[f.name]
-	if u.base == nil || !hasFeed(u.base, f.name) {
+	if u.base == nil || !slices.Contains(u.base.Feeds(), f.name) {
 		have = feedState{}
 	}
 	if f.osv != "" {
@@ -80,15 +81,6 @@ func nilIfCurrent(a *arrival) *arrival {
 		return nil
 	}
 	return a
-}
-
-func hasFeed(r *db.Reader, name string) bool {
-	for _, f := range r.Feeds() {
-		if f == name {
-			return true
-		}
-	}
-	return false
 }
 
 // files downloads the files that changed and returns how many there are.
@@ -188,12 +180,13 @@ func (u *updater) arriveOSV(ctx context.Context, a *arrival, have feedState) (do
 		return false, fmt.Errorf("%s: %w", address, err)
 	}
 	a.known.Index, a.known.Newest, a.known.Files = got, newest, map[string]validators{}
-	if have.Newest == "" {
-		return false, nil
+	if have.Newest == "" || len(index) < u.source(a.feed.name).Advisories/2 {
+		return false, nil // the first time; or an index that lost half of its entries is not believed
 	}
 	a.changed = map[string]bool{}
 	for id, modified := range index {
-		if modified > have.Newest {
+		// What has the latest time we know may have come after we looked.
+		if modified >= have.Newest {
 			a.changed[id] = true
 		}
 	}
@@ -266,23 +259,15 @@ func (u *updater) assemble(ctx context.Context, ready []*arrival) (broken *arriv
 // that did not change.
 func (u *updater) read(ctx context.Context, w *db.Writer, a *arrival) error {
 	if a.index != nil {
-		for old, err := range u.base.Feed(a.feed.name) {
-			if err != nil {
-				return err
-			}
-			if _, exists := a.index[old.ID]; !exists || a.changed[old.ID] {
-				continue
-			}
-			if err := w.Add(a.feed.name, advisory.Record{Advisory: old}); err != nil {
-				return err
-			}
+		if err := u.keepEntries(w, a); err != nil {
+			return err
 		}
 	}
 	report, err := build.Run(ctx, a.dir, build.Options{
 		Importers: u.Importers, Feed: a.feed.name, FactsOnly: u.FactsOnly,
 		Sink: func(feed string, r advisory.Record) error {
-			if r.Source != nil {
-				u.source(a, r.Source)
+			if r.Source != nil && a.index != nil {
+				return nil // keepEntries described the whole
 			}
 			return w.Add(feed, r)
 		},
@@ -298,6 +283,7 @@ func (u *updater) read(ctx context.Context, w *db.Writer, a *arrival) error {
 	a.result.Advisories, a.result.Damaged = report.Advisories()+report.Scores, len(report.Damaged)
 	for _, d := range report.Damaged {
 		// A file of its own, or the archive around the others: what was read is not all there is.
+		// Of an incremental feed each entry is a file, and is lost alone.
 		if !strings.Contains(d.Place, "!") && a.index == nil {
 			return fmt.Errorf("%s: %w", d.Place, d.Err)
 		}
@@ -308,15 +294,33 @@ func (u *updater) read(ctx context.Context, w *db.Writer, a *arrival) error {
 	return nil
 }
 
-// source completes what is said of an incremental feed, whose new entries alone say too little.
-func (u *updater) source(a *arrival, s *seawall.DatabaseSource) {
-	if a.index == nil {
-		return
-	}
-	s.Updated = max(s.Updated, document.Time(a.known.Newest))
-	for _, old := range u.base.Info().Sources {
-		if old.Name == s.Name && old.Licence != "" {
-			s.Licence = old.Licence
+// keepEntries adds the entries of an incremental feed that are listed and did
+// not change, and the description of the feed.
+func (u *updater) keepEntries(w *db.Writer, a *arrival) error {
+	for old, err := range u.base.Feed(a.feed.name) {
+		if err != nil {
+			return err
+		}
+		if _, listed := a.index[old.ID]; !listed || a.changed[old.ID] {
+			continue
+		}
+		if err := w.Add(a.feed.name, advisory.Record{Advisory: old}); err != nil {
+			return err
 		}
 	}
+	s := u.source(a.feed.name)
+	s.Updated = max(s.Updated, document.Time(a.known.Newest))
+	return w.Add(a.feed.name, advisory.Record{Source: &s})
+}
+
+// source is what the database says of a source; zero when it has none of the name.
+func (u *updater) source(name string) seawall.DatabaseSource {
+	if u.base != nil {
+		for _, s := range u.base.Info().Sources {
+			if s.Name == name {
+				return s
+			}
+		}
+	}
+	return seawall.DatabaseSource{}
 }

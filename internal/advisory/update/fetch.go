@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -180,8 +181,13 @@ func (f *fetcher) request(ctx context.Context, d *download, offset int64) (*http
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, &retryError{err: seawall.WithHint(fmt.Errorf("%w: %w", seawall.ErrUnreadable, err),
-			"without a network, scans go on with the database at hand; `seawall db import FILE` installs one brought by other means")}
+		err = seawall.WithHint(fmt.Errorf("%w: %w", seawall.ErrUnreadable, err),
+			"without a network, scans go on with the database at hand; `seawall db import FILE` installs one brought by other means")
+		var dial *net.OpError
+		if errors.As(err, &dial) && dial.Op == "dial" {
+			return nil, err // nobody there: trying again at once is of no use
+		}
+		return nil, &retryError{err: err}
 	}
 	return response, nil
 }

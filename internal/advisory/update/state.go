@@ -12,6 +12,8 @@ import (
 
 // state is what is remembered between updates, beside the database.
 type state struct {
+	// Built is that of the database this is about; of another one nothing is known.
+	Built string               `json:"built,omitempty"`
 	Feeds map[string]feedState `json:"feeds"`
 	// Whole is the database taken with From: its address, and the validators or digest.
 	Whole struct {

@@ -158,8 +158,10 @@ func (u *updater) load() error {
 	if u.state, err = readState(u.statePath()); err != nil {
 		return err
 	}
-	u.base, err = db.Open(u.Path, nil)
-	if err == nil {
+	if u.base, err = db.Open(u.Path, nil); err == nil {
+		if u.base.Info().Built != u.state.Built {
+			u.state.forget()
+		}
 		return nil
 	}
 	u.base = nil
@@ -177,7 +179,7 @@ func (u *updater) end() {
 	if u.base != nil {
 		_ = u.base.Close()
 	}
-	_ = os.RemoveAll(u.feedsPath()) // after an error or a cancel; the next update clears what stays
+	_ = os.RemoveAll(u.feedsPath()) // the next update clears what stays
 	u.unlock()
 }
 
@@ -232,19 +234,19 @@ func (u *updater) feeds(ctx context.Context) (*Result, error) {
 	return result, errors.Join(append(failures, u.finish(result))...)
 }
 
-// finish saves the state, removes what was downloaded, and describes the database in use.
+// finish describes the database now in use and saves what is known of it.
 func (u *updater) finish(result *Result) error {
-	if err := errors.Join(u.state.write(u.statePath()), os.RemoveAll(u.feedsPath())); err != nil {
-		return err
-	}
 	r, err := db.Open(u.Path, nil)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil // nothing arrived and there was nothing before
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrNotExist): // nothing arrived and there was nothing before
+	case err != nil:
 		return err
+	default:
+		result.Info = r.Info()
+		if err := r.Close(); err != nil {
+			return err
+		}
 	}
-	defer r.Close()
-	result.Info = r.Info()
-	return nil
+	u.state.Built = result.Info.Built
+	return u.state.write(u.statePath())
 }

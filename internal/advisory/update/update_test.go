@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -30,9 +31,9 @@ const (
 func setup(t *testing.T) (*upstream, update.Config, map[string][]byte, map[string]string) {
 	u := newUpstream(t)
 	entries, modified := map[string][]byte{}, map[string]string{}
-	for _, n := range "abcdefghijklmnopqrstuvwxyz0123456789" {
+	for i, n := range "abcdefghijklmnopqrstuvwxyz0123456789" {
 		id := "GHSA-" + string(n)
-		modified[id] = "2026-01-01T00:00:00Z"
+		modified[id] = fmt.Sprintf("2026-01-01T00:00:%02dZ", i)
 		entries[id] = entry(id, "pkg-"+string(n), "1.0.0", modified[id])
 	}
 	u.publish(t, entries, modified)
@@ -102,7 +103,8 @@ func TestFeedsThenNothingThenLittle(t *testing.T) {
 	if result, err = update.Run(context.Background(), c); err != nil || !result.Changed || result.Feeds[2].Status != update.Incremental {
 		t.Fatalf("third update: %+v, %v", result, err)
 	}
-	want = []string{"200 /osv/npm/GHSA-b.json", "200 /osv/npm/modified_id.csv", "304 /epss.csv", "304 /kev.json"}
+	// GHSA-9 has the latest time known before: it may have changed since.
+	want = []string{"200 /osv/npm/GHSA-9.json", "200 /osv/npm/GHSA-b.json", "200 /osv/npm/modified_id.csv", "304 /epss.csv", "304 /kev.json"}
 	if diff := cmp.Diff(want, u.answered()); diff != "" {
 		t.Errorf("third update (-want +got):\n%s", diff)
 	}
@@ -118,6 +120,43 @@ func TestFeedsThenNothingThenLittle(t *testing.T) {
 	defer r.Close()
 	if e := r.Exploitation("CVE-2026-0001"); !e.KEV || !e.Ransomware || e.EPSS == nil || e.EPSS.Score != 0.5 {
 		t.Errorf("exploitation = %+v", e)
+	}
+}
+
+// TestAnotherDatabaseIsNotTrusted: what was known of one file says nothing of another in its place.
+func TestAnotherDatabaseIsNotTrusted(t *testing.T) {
+	u, c, _, _ := setup(t)
+	if _, err := update.Run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	u.answered()
+	writeDatabase(t, c.Path, db.Options{Built: "2026-01-15T00:00:00Z"}, map[string]advisory.Advisory{
+		"osv/npm": {ID: "GHSA-a", Source: "ghsa", Affected: []advisory.Affected{{Ecosystem: "npm", Name: "pkg-a", Ranges: []advisory.Range{advisory.FixedIn(0, "0.0.1")}}}},
+	})
+	if _, err := update.Run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"200 /epss.csv", "200 /kev.json", "200 /osv/npm/all.zip", "200 /osv/npm/modified_id.csv"}
+	if diff := cmp.Diff(want, u.answered()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := fixedIn(t, c.Path, "pkg-z"); got != "1.0.0" {
+		t.Errorf("pkg-z fixed in %q", got)
+	}
+}
+
+// TestShrunkenIndex: an index without most entries does not empty the database.
+func TestShrunkenIndex(t *testing.T) {
+	u, c, _, _ := setup(t)
+	if _, err := update.Run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	u.put("/osv/npm/modified_id.csv", []byte("2026-02-01T00:00:00Z,GHSA-a\n"))
+	if _, err := update.Run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	if got := fixedIn(t, c.Path, "pkg-z"); got != "1.0.0" {
+		t.Errorf("pkg-z fixed in %q", got)
 	}
 }
 
