@@ -146,6 +146,9 @@ func counts(g *triage.Group) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, s))
 		}
 	}
+	if g.Exploited > 0 {
+		parts = append(parts, fmt.Sprintf("**%d known exploited**", g.Exploited))
+	}
 	return strings.Join(parts, ", ")
 }
 

@@ -123,11 +123,11 @@ func cveOf(f *seawall.Finding) string {
 	return ""
 }
 
-// origin says which packages, layer and files a group is about.
+// origin says which packages, layer and files a group is about, with dots between.
 func origin(g *triage.Group) []word {
-	var words []word
+	var parts []string
 	if len(g.Packages) > 1 {
-		words = append(words, split("in "+strings.Join(g.Packages, ", "), dim)...)
+		parts = append(parts, "in "+strings.Join(g.Packages, ", "))
 	}
 	if l := g.Layer; l != nil {
 		where := fmt.Sprintf("layer %d", l.Index)
@@ -136,15 +136,16 @@ func origin(g *triage.Group) []word {
 		} else if l.CreatedBy != "" {
 			where += ": " + shorten(l.CreatedBy, 60)
 		}
-		words = append(words, split(where, dim)...)
+		parts = append(parts, where)
 	}
 	if len(g.Paths) > 0 {
-		words = append(words, split(g.Paths[0], dim)...)
+		path := g.Paths[0]
 		if more := len(g.Paths) - 1; more > 0 {
-			words = append(words, word{fmt.Sprintf("(+%d more)", more), dim})
+			path += fmt.Sprintf(" (+%d more)", more)
 		}
+		parts = append(parts, path)
 	}
-	return words
+	return split(strings.Join(parts, " · "), dim)
 }
 
 // shorten cuts a build step, which is a hint and not an identifier.

@@ -20,8 +20,9 @@ type Group struct {
 	// Upgrade is the smallest version that mends all that can be mended; "" when
 	// nothing can or the versions cannot be put in order.
 	Upgrade string
-	// Fixed counts the vulnerabilities shown that a published version mends.
-	Fixed int
+	// Fixed and Exploited count the vulnerabilities shown that a published version
+	// mends, and that are known to be exploited.
+	Fixed, Exploited int
 	// Counts are the vulnerabilities shown, by severity; a vulnerability in several packages counts once.
 	Counts seawall.Summary
 	// Findings are those shown, one per vulnerability, worst first.
@@ -71,6 +72,7 @@ func (g *Group) finish() {
 		if len(f.Vulnerability.Fixed) > 0 {
 			g.Fixed++
 		}
+		g.Exploited += exploited(f)
 	}
 	slices.Sort(g.Packages)
 	g.Packages = slices.Compact(g.Packages)

@@ -77,10 +77,6 @@ func (v *View) bestUpgrade() *Group {
 // mended says what a group's upgrade does: "2 critical and 5 high, 1 known
 // exploited", or "3 of 9 vulnerabilities" when it does not mend all.
 func mended(g *Group) string {
-	total, exploitedCount := len(g.Findings), 0
-	for _, f := range g.Findings {
-		exploitedCount += exploited(f)
-	}
 	var parts []string
 	for _, sev := range seawall.Severities() {
 		if n := g.Counts.Of(sev); n > 0 {
@@ -94,11 +90,11 @@ func mended(g *Group) string {
 	if len(parts) == 3 {
 		words = parts[0] + ", " + parts[1] + " and " + parts[2]
 	}
-	if g.Fixed < total {
-		words = fmt.Sprintf("%d of %s", g.Fixed, Count(total, "vulnerability"))
+	if g.Fixed < len(g.Findings) {
+		words = fmt.Sprintf("%d of %s", g.Fixed, Count(len(g.Findings), "vulnerability"))
 	}
-	if exploitedCount > 0 {
-		words += fmt.Sprintf(", %d known exploited", exploitedCount)
+	if g.Exploited > 0 {
+		words += fmt.Sprintf(", %d known exploited", g.Exploited)
 	}
 	return words
 }
