@@ -20,8 +20,9 @@ type Archive struct{}
 const (
 	// maxDepth is how deep archives may nest; an ear of wars of jars is 3.
 	maxDepth = 16
-	// maxNested is how many archives one file may hold in all.
-	maxNested = 10_000
+	// maxOpened is how many entries of one file are opened in all, archives inside
+	// archives with theirs. A large application has a few thousand.
+	maxOpened = 20_000
 	// maxWork bounds what one file may make us inflate and read in all, in bytes:
 	// overlapping entries would multiply it otherwise.
 	maxWork = 1 << 30
@@ -74,7 +75,8 @@ type scanner struct {
 	facts    []seawall.Fact
 	problems []error
 	dropped  bool // problems beyond maxProblems
-	nested   int
+	opened   int
+	inflater inflater
 	work     int64
 	stopped  bool // over a bound for the whole file
 }
@@ -101,6 +103,14 @@ func (s *scanner) spend(inner string, bytes int64) bool {
 	}
 	if err != nil {
 		s.stop(inner, err)
+	}
+	return !s.stopped
+}
+
+// count counts an entry that is opened; false means that the file's bound is reached.
+func (s *scanner) count(inner string) bool {
+	if s.opened++; s.opened > maxOpened {
+		s.stop(inner, fmt.Errorf("more than %d entries to open: %w", maxOpened, seawall.ErrBound))
 	}
 	return !s.stopped
 }
@@ -161,10 +171,10 @@ func (s *scanner) entry(a archive, e entry, inner string, depth int, id *identit
 	case entryPOM:
 		id.pomPath(string(e.name))
 	case entryManifest, entryProperties:
-		if !s.spend(inner, min(e.size, maxText)) {
+		if !s.count(inner) || !s.spend(inner, min(e.size, maxText)) {
 			return
 		}
-		text, err := a.inflate(e, maxText)
+		text, err := s.inflater.inflate(a, e, maxText)
 		if err != nil {
 			s.problem(join(inner, e.name), err)
 			return
@@ -181,13 +191,11 @@ func (s *scanner) entry(a archive, e entry, inner string, depth int, id *identit
 
 // enter reads an archive inside an archive.
 func (s *scanner) enter(a archive, e entry, inner string, depth int) {
-	s.nested++
-	switch {
-	case depth > maxDepth:
+	if depth > maxDepth {
 		s.problem(inner, fmt.Errorf("archives nested more than %d deep: %w", maxDepth, seawall.ErrBound))
 		return
-	case s.nested > maxNested:
-		s.stop(inner, fmt.Errorf("more than %d archives: %w", maxNested, seawall.ErrBound))
+	}
+	if !s.count(inner) {
 		return
 	}
 	raw, err := a.raw(e)
@@ -208,7 +216,7 @@ func (s *scanner) enter(a archive, e entry, inner string, depth int) {
 		return
 	}
 	defer release()
-	content, err := a.inflate(e, e.size)
+	content, err := s.inflater.inflate(a, e, e.size)
 	if err != nil {
 		s.problem(inner, err)
 		return

@@ -3,6 +3,7 @@ package java
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -57,21 +58,25 @@ type archive struct {
 
 // open finds the central directory.
 func open(r io.ReaderAt, size int64) (archive, error) {
-	tail := make([]byte, min(size, endLen+1<<16))
-	start := size - int64(len(tail))
-	if _, err := r.ReadAt(tail, start); err != nil && err != io.EOF {
-		return archive{}, err
-	}
-	i := bytes.LastIndex(tail, []byte(endSignature))
-	for i >= 0 && (len(tail)-i < endLen || i+endLen+int(binary.LittleEndian.Uint16(tail[i+20:])) > len(tail)) {
-		i = bytes.LastIndex(tail[:i], []byte(endSignature))
+	// Most archives end in the record; a comment after it may have 64 KiB.
+	var tail []byte
+	i := -1
+	for _, n := range [...]int64{1 << 10, endLen + 1<<16} {
+		if i >= 0 {
+			break
+		}
+		tail = make([]byte, min(size, n))
+		if _, err := r.ReadAt(tail, size-int64(len(tail))); err != nil && !errors.Is(err, io.EOF) {
+			return archive{}, err
+		}
+		i = lastEnd(tail)
 	}
 	if i < 0 {
 		return archive{}, fmt.Errorf("no end of a zip directory: %w", seawall.ErrCorrupt)
 	}
 	end := tail[i:]
 	a := archive{r: r, length: int64(binary.LittleEndian.Uint32(end[12:]))}
-	offset, at := int64(binary.LittleEndian.Uint32(end[16:])), start+int64(i)
+	offset, at := int64(binary.LittleEndian.Uint32(end[16:])), size-int64(len(tail)-i)
 	if binary.LittleEndian.Uint16(end[10:]) == 0xffff || a.length == 0xffffffff || offset == 0xffffffff {
 		if pos, ok := end64(r, at, size); ok {
 			var b [end64Len]byte
@@ -90,6 +95,15 @@ func open(r io.ReaderAt, size int64) (archive, error) {
 	a.directory = at - a.length
 	a.base = a.directory - offset
 	return a, nil
+}
+
+// lastEnd returns where the last end record in b begins that b holds whole, else -1.
+func lastEnd(b []byte) int {
+	i := bytes.LastIndex(b, []byte(endSignature))
+	for i >= 0 && (len(b)-i < endLen || i+endLen+int(binary.LittleEndian.Uint16(b[i+20:])) > len(b)) {
+		i = bytes.LastIndex(b[:i], []byte(endSignature))
+	}
+	return i
 }
 
 // end64 finds the zip64 end record that the locator before the end record points to.
@@ -205,25 +219,31 @@ func (a archive) raw(e entry) (*io.SectionReader, error) {
 	return io.NewSectionReader(a.r, start, e.packed), nil
 }
 
+// inflater inflates one entry after the other with one decompressor.
+type inflater struct{ deflate io.ReadCloser }
+
 // inflate reads an entry's content, limit bytes of it at most; the content may
 // end sooner than the directory says only with an error.
-func (a archive) inflate(e entry, limit int64) ([]byte, error) {
-	r, err := a.raw(e)
+func (z *inflater) inflate(a archive, e entry, limit int64) ([]byte, error) {
+	raw, err := a.raw(e)
 	if err != nil {
 		return nil, err
 	}
-	content := make([]byte, min(e.size, limit))
-	var in io.Reader
-	switch e.method {
-	case methodStored:
-		in = r
-	case methodDeflate:
-		z := flate.NewReader(r)
-		defer z.Close()
-		in = z
-	default:
+	var in io.Reader = raw
+	switch {
+	case e.method == methodStored:
+	case e.method != methodDeflate:
 		return nil, fmt.Errorf("compression method %d is not supported: %w", e.method, seawall.ErrUnreadable)
+	case z.deflate == nil:
+		z.deflate = flate.NewReader(raw)
+		in = z.deflate
+	default:
+		if err := z.deflate.(flate.Resetter).Reset(raw, nil); err != nil {
+			return nil, err
+		}
+		in = z.deflate
 	}
+	content := make([]byte, min(e.size, limit))
 	n, err := io.ReadFull(in, content)
 	if err != nil {
 		return content[:n], fmt.Errorf("%d of %d bytes: %w", n, e.size, seawall.ErrCorrupt)
