@@ -43,7 +43,7 @@ func GitHubActions() Ecosystem {
 
 func (e Ecosystem) canonical(name string) string {
 	if e.fold == nil {
-		return strings.Clone(name)
+		return name
 	}
 	return e.fold(name)
 }

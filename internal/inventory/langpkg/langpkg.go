@@ -121,7 +121,8 @@ func read(c seawall.Content) ([]byte, error) {
 
 // Dependency is one package as a format states it.
 type Dependency struct {
-	// Name and Version as written. A Dependency without a name is left out.
+	// Name and Version as written, in memory of their own: the fact outlives the
+	// file. A Dependency without a name is left out.
 	Name, Version string
 	// Line is where the entry starts, counted from 1; 0 is unknown.
 	Line     int
@@ -177,7 +178,7 @@ func New(e Ecosystem, d Dependency) (*seawall.Package, error) {
 	name := e.canonical(d.Name)
 	return &seawall.Package{
 		Name:      name,
-		Version:   strings.Clone(d.Version),
+		Version:   d.Version,
 		Ecosystem: e.Name,
 		PURL:      e.purl(name, d.Version, d.Qualifiers),
 		Kind:      "language",

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -54,6 +55,7 @@ import (
 	scalibrfs "github.com/google/osv-scalibr/fs"
 
 	"github.com/seawall-security/seawall/internal/inventory"
+	"github.com/seawall-security/seawall/internal/inventory/all"
 	"github.com/seawall-security/seawall/internal/inventory/langpkg/cargo"
 	"github.com/seawall-security/seawall/internal/inventory/langpkg/cocoapods"
 	"github.com/seawall-security/seawall/internal/inventory/langpkg/composer"
@@ -160,6 +162,52 @@ func TestReference(t *testing.T) {
 	}
 	fmt.Fprintf(&got, "%d of %d fixtures are read alike\n", same, fixtures)
 	golden(t, "testdata/reference.txt", got.String())
+}
+
+// TestRealCargoLock reads the lock file of a real project with both.
+func TestRealCargoLock(t *testing.T) {
+	root := filepath.Join(scalibrDir(t), "enricher/reachability/rust/testdata/real-rust-project")
+	data, err := os.ReadFile(filepath.Join(root, "Cargo.lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	extractor, err := cargolock.New(&cpb.PluginConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, theirs := readOurs(pairOf("language/cargo-lock"), data), readTheirs(extractor, root, "Cargo.lock")
+	delete(theirs, "real-vuln-rust-project 0.1.0") // the project itself
+	if diff := cmp.Diff(theirs, ours); diff != "" || len(ours) == 0 {
+		t.Errorf("%d crates: %s", len(ours), diff)
+	}
+}
+
+// TestRegistered: every format in the packages below is in inventory/all, once.
+func TestRegistered(t *testing.T) {
+	registered := map[string]int{}
+	for _, c := range all.Collectors() {
+		registered[c.Name()]++
+	}
+	name := regexp.MustCompile(`"(language/[a-z-]+)"`)
+	found := 0
+	for _, file := range files(t, ".") {
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") || !strings.Contains(file, "/") {
+			continue
+		}
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range name.FindAllSubmatch(source, -1) {
+			if id := string(m[1]); registered[id] != 1 {
+				t.Errorf("%s: %s is %d times in inventory/all", file, id, registered[id])
+			}
+			found++
+		}
+	}
+	if found < 30 {
+		t.Errorf("only %d formats found in the source", found)
+	}
 }
 
 // quiet keeps osv-scalibr from logging what its extractors skip.
