@@ -15,7 +15,9 @@
 // name, inflates it, and decodes that package alone; advisory blocks are read
 // only for statements that match. Opening reads the header and the table of
 // contents and nothing else. A section of exploitation data (KEV, EPSS) is a
-// sorted array of fixed-width records, searched in place.
+// sorted array of fixed-width records, searched in place. So is the last section,
+// which is made anew with every file: a score for each CVE that any advisory
+// scores, for the sources that give none.
 //
 // The header carries the SHA-256 of the table of contents, which carries those
 // of the sections; an ed25519 signature of the header therefore covers the
@@ -91,6 +93,8 @@ type sectionKind uint8
 const (
 	sectionAdvisories sectionKind = iota
 	sectionExploitation
+	// sectionScores is derived from the others: one score for each CVE some advisory scores.
+	sectionScores
 )
 
 // section is one feed's entry in the table of contents.
@@ -105,7 +109,7 @@ type section struct {
 	// Of an advisory section, relative to its start:
 	advisories directory
 	ecosystems []ecosystem
-	// Of an exploitation section: the records.
+	// Of a section of exploitation data or scores: how many records it is.
 	records uint32
 }
 
@@ -203,7 +207,7 @@ func parseTable(b []byte, size uint64) (*table, error) {
 
 func (s *section) inside(size uint64) bool {
 	fits := func(offset, length uint64) bool { return offset <= s.length && length <= s.length-offset }
-	if s.kind > sectionExploitation || s.offset > size || s.length > size-s.offset {
+	if s.kind > sectionScores || s.offset > size || s.length > size-s.offset {
 		return false
 	}
 	if !fits(0, uint64(s.records)*exploitationEntry) || !fits(uint64(s.advisories.offset), uint64(s.advisories.blocks)*directoryEntry) {

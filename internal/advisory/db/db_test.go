@@ -201,6 +201,44 @@ func TestExploitation(t *testing.T) {
 	}
 }
 
+// TestScores: a CVE that one feed scores has that score for the others.
+func TestScores(t *testing.T) {
+	scored := func(id, cve string, list ...seawall.CVSS) *advisory.Advisory {
+		a := simple(id, "Bitnami", "x", "1")
+		a.Aliases, a.Affected[0].CVSS = []string{cve}, list
+		return a
+	}
+	v2 := seawall.CVSS{Version: "2.0", Vector: "AV:N/AC:L/Au:N/C:C/I:C/A:C"}
+	v3 := seawall.CVSS{Version: "3.1", Vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:U/C:N/I:N/A:H"}
+	old := build(t, Options{}, map[string][]advisory.Record{
+		"bitnami": records(scored("BIT-1", "CVE-2024-1", v2, v3), scored("BIT-2", "CVE-2024-2", v2)),
+		"gone":    records(scored("X-1", "CVE-2024-3", v3)),
+		"go":      records(simple("CVE-2024-4", "Go", "m", "1")),
+	})
+	w := NewWriter(Options{})
+	if err := w.Add("gone", advisory.Record{Advisory: simple("X-2", "Bitnami", "y", "1")}); err != nil {
+		t.Fatal(err)
+	}
+	w.Keep(old, func(string) bool { return true })
+	var b bytes.Buffer
+	if _, err := w.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	r := open(t, b.Bytes())
+	got := map[string]*seawall.CVSS{}
+	for i := 1; i <= 4; i++ {
+		id := fmt.Sprintf("CVE-2024-%d", i)
+		got[id] = r.Exploitation(id).Score
+	}
+	want := map[string]*seawall.CVSS{
+		"CVE-2024-1": {Source: "bitnami", Version: "3.1", Score: 6.5}, "CVE-2024-2": {Source: "bitnami", Version: "2.0", Score: 10},
+		"CVE-2024-3": nil, "CVE-2024-4": nil,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestKeep(t *testing.T) {
 	old := build(t, Options{}, map[string][]advisory.Record{
 		"go":  {{Source: &seawall.DatabaseSource{Name: "go", Updated: "2025-01-01T00:00:00Z"}}, {Advisory: simple("GO-1", "Go", "m", "1.0.0")}},

@@ -117,7 +117,9 @@ func (r *Reader) Close() error {
 func (r *Reader) Info() seawall.DatabaseInfo {
 	info := seawall.DatabaseInfo{Built: r.table.built, Origin: r.origin, Signed: r.signed}
 	for _, s := range r.table.sections {
-		info.Sources = append(info.Sources, s.source)
+		if s.kind != sectionScores {
+			info.Sources = append(info.Sources, s.source)
+		}
 	}
 	return info
 }
@@ -126,7 +128,9 @@ func (r *Reader) Info() seawall.DatabaseInfo {
 func (r *Reader) Feeds() []string {
 	var names []string
 	for _, s := range r.table.sections {
-		names = append(names, s.feed)
+		if s.kind != sectionScores {
+			names = append(names, s.feed)
+		}
 	}
 	return slices.Compact(names)
 }
@@ -309,7 +313,12 @@ func (r *Reader) Exploitation(cve string) advisory.Exploitation {
 	}
 	for i := range r.table.sections {
 		s := &r.table.sections[i]
-		if v, ok := findExploitation(r.body(s)[:int(s.records)*exploitationEntry], key); ok {
+		v, ok := findRecord(r.body(s)[:int(s.records)*exploitationEntry], key)
+		switch {
+		case !ok:
+		case s.kind == sectionScores:
+			e.Score = unpackScore(v, r.table.sections)
+		default:
 			unpackExploitation(v, &e)
 		}
 	}
@@ -333,30 +342,40 @@ func (r *Reader) Verify() error {
 func (r *Reader) Select(match func(*advisory.Advisory) bool) iter.Seq2[*advisory.Advisory, error] {
 	return func(yield func(*advisory.Advisory, error) bool) {
 		for i := range r.table.sections {
-			s := &r.table.sections[i]
-			selected := map[uint32]*advisory.Advisory{}
-			var order []*advisory.Advisory
-			err := r.eachAdvisory(s, func(number uint32, a *advisory.Advisory) {
-				if match == nil || match(a) {
-					selected[number] = a
-					order = append(order, a)
-				}
-			})
-			if err == nil && len(order) > 0 {
-				err = r.eachStatement(s, func(number uint32, f *advisory.Affected) {
-					if a := selected[number]; a != nil {
-						a.Affected = append(a.Affected, *f)
-					}
-				})
-			}
-			if err != nil {
-				yield(nil, fmt.Errorf("feed %s: %w", s.feed, err))
-				return
-			}
-			for _, a := range order {
-				if !yield(a, nil) {
+			for a, err := range r.selectFrom(&r.table.sections[i], match) {
+				if !yield(a, err) || err != nil {
 					return
 				}
+			}
+		}
+	}
+}
+
+// selectFrom is Select for one section.
+func (r *Reader) selectFrom(s *section, match func(*advisory.Advisory) bool) iter.Seq2[*advisory.Advisory, error] {
+	return func(yield func(*advisory.Advisory, error) bool) {
+		selected := map[uint32]*advisory.Advisory{}
+		var order []*advisory.Advisory
+		err := r.eachAdvisory(s, func(number uint32, a *advisory.Advisory) {
+			if match == nil || match(a) {
+				selected[number] = a
+				order = append(order, a)
+			}
+		})
+		if err == nil && len(order) > 0 {
+			err = r.eachStatement(s, func(number uint32, f *advisory.Affected) {
+				if a := selected[number]; a != nil {
+					a.Affected = append(a.Affected, *f)
+				}
+			})
+		}
+		if err != nil {
+			yield(nil, fmt.Errorf("feed %s: %w", s.feed, err))
+			return
+		}
+		for _, a := range order {
+			if !yield(a, nil) {
+				return
 			}
 		}
 	}

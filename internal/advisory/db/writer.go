@@ -35,6 +35,7 @@ type Writer struct {
 	kept    []keptSection
 	aliases map[string][]string
 	cves    map[uint32]bool
+	scores  map[uint32]score
 }
 
 // keptSection is a section of an older file that goes into this one as it is.
@@ -65,7 +66,9 @@ type encodedStatement struct {
 
 // NewWriter returns an empty database.
 func NewWriter(o Options) *Writer {
-	return &Writer{options: o, feeds: map[string]*feed{}, aliases: map[string][]string{}, cves: map[uint32]bool{}}
+	return &Writer{
+		options: o, feeds: map[string]*feed{}, aliases: map[string][]string{}, cves: map[uint32]bool{}, scores: map[uint32]score{},
+	}
 }
 
 // Add takes one record of a feed. A feed is replaced as a whole by a later
@@ -76,7 +79,8 @@ func (w *Writer) Add(name string, r advisory.Record) error {
 	case r.Source != nil:
 		w.feed(name).source = *r.Source
 	case r.Advisory != nil:
-		return w.feed(name).add(w, r.Advisory)
+		w.note(name, r.Advisory)
+		return w.feed(name).add(r.Advisory)
 	case r.Exploitation != nil:
 		return w.feed(name).addExploitation(r.CVE, r.Exploitation)
 	case r.Alias[0] != "" && r.Alias[1] != "":
@@ -100,20 +104,24 @@ func (w *Writer) feed(name string) *feed {
 // is true and which nothing is added to. r must stay open until WriteTo returns.
 func (w *Writer) Keep(r *Reader, keep func(feed string) bool) {
 	for i := range r.table.sections {
-		if s := &r.table.sections[i]; keep(s.feed) {
+		if s := &r.table.sections[i]; s.kind != sectionScores && keep(s.feed) {
 			w.kept = append(w.kept, keptSection{r, s})
 		}
 	}
 }
 
-func (f *feed) add(w *Writer, a *advisory.Advisory) error {
-	for _, ids := range [][]string{{a.ID}, a.Aliases, a.Upstream} {
-		for _, id := range ids {
-			if key, ok := cveKey(id); ok {
-				w.cves[key] = true
-			}
-		}
+// note remembers what the sections derived from the others need of an advisory.
+func (w *Writer) note(feed string, a *advisory.Advisory) {
+	for _, key := range cves(a) {
+		w.cves[key] = true
 	}
+	w.noteScores(feed, a, a.CVSS)
+	for i := range a.Affected {
+		w.noteScores(feed, a, a.Affected[i].CVSS)
+	}
+}
+
+func (f *feed) add(a *advisory.Advisory) error {
 	number := len(f.advisories)
 	start := len(f.data)
 	f.data = appendAdvisory(f.data, a)
@@ -153,7 +161,7 @@ func (w *Writer) WriteTo(out io.Writer) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := w.keptCVEs(); err != nil {
+	if err := w.noteKept(); err != nil {
 		return 0, err
 	}
 	t := table{built: w.options.Built}
@@ -181,6 +189,14 @@ func (w *Writer) WriteTo(out io.Writer) (int64, error) {
 				emit(*k.section, k.reader.body(k.section))
 			}
 		}
+	}
+	if len(w.scores) > 0 {
+		values := make(map[uint32]uint64, len(w.scores))
+		for key, s := range w.scores {
+			values[key] = s.pack(t.sections)
+		}
+		body := encodeRecords(values, func(uint32) bool { return true })
+		emit(section{kind: sectionScores, sum: sha256.Sum256(body), records: uint32(len(values))}, body)
 	}
 	return w.write(out, t, bodies, offset)
 }
@@ -218,23 +234,17 @@ func (w *Writer) write(out io.Writer, t table, bodies [][]byte, offset uint64) (
 	return written, nil
 }
 
-// keptCVEs notes the CVEs that kept sections refer to.
-func (w *Writer) keptCVEs() error {
-	if w.options.AllExploitation {
-		return nil
-	}
+// noteKept does for the sections kept what Add does for records. Those of feeds written anew are not kept after all.
+func (w *Writer) noteKept() error {
 	for _, k := range w.kept {
-		err := k.reader.eachAdvisory(k.section, func(_ uint32, a *advisory.Advisory) {
-			for _, ids := range [][]string{{a.ID}, a.Aliases, a.Upstream} {
-				for _, id := range ids {
-					if key, ok := cveKey(id); ok {
-						w.cves[key] = true
-					}
-				}
+		if w.feeds[k.feed] != nil {
+			continue
+		}
+		for a, err := range k.reader.selectFrom(k.section, nil) {
+			if err != nil {
+				return err
 			}
-		})
-		if err != nil {
-			return err
+			w.note(k.feed, a)
 		}
 	}
 	return nil
@@ -262,7 +272,7 @@ func (w *Writer) encode(name string, f *feed, z *zstd.Encoder) (sections []secti
 		sections, bodies = append(sections, s), append(bodies, b.body)
 	}
 	if len(f.exploitation) > 0 {
-		body := encodeExploitation(f.exploitation, func(key uint32) bool { return w.options.AllExploitation || w.cves[key] })
+		body := encodeRecords(f.exploitation, func(key uint32) bool { return w.options.AllExploitation || w.cves[key] })
 		s := section{kind: sectionExploitation, feed: name, source: source, records: uint32(len(body) / exploitationEntry)}
 		s.source.Advisories = int(s.records)
 		s.sum = sha256.Sum256(body)

@@ -1,8 +1,8 @@
 package vuln
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -28,7 +28,10 @@ type ecosystemCoverage struct {
 	uncovered, partly map[string]int
 	// unknown packages are in no advisory database this program knows; unordered have advisories but a version without order.
 	unknown, unordered named
-	owned              int
+	// owned packages belong to packages of the distribution; orphaned ones too, but
+	// the database has no advisories for the distribution.
+	owned, orphaned int
+	distribution    string
 }
 
 // named counts packages and keeps the first names.
@@ -70,8 +73,9 @@ func (c *coverage) of(ecosystem string) *ecosystemCoverage {
 func (c *coverage) owned(p *seawall.Package, distribution string) {
 	e := c.of(p.Ecosystem)
 	e.packages++
+	e.distribution = distribution
 	if c.known(distribution) == coverageNone {
-		e.uncovered[distribution]++
+		e.orphaned++
 		return
 	}
 	e.owned++
@@ -140,40 +144,44 @@ func (c *coverage) rows() []seawall.Coverage {
 
 func (e *ecosystemCoverage) row(name string) seawall.Coverage {
 	row := seawall.Coverage{Ecosystem: name, Packages: e.packages, Status: seawall.CoverageOK}
-	var reasons []string
-	missing := 0
-	for _, ecosystem := range sortedKeys(e.uncovered) {
+	var reasons, fetch []string
+	missing, partly := e.orphaned, 0
+	say := func(format string, args ...any) { reasons = append(reasons, fmt.Sprintf(format, args...)) }
+	for _, ecosystem := range slices.Sorted(maps.Keys(e.uncovered)) {
 		n := e.uncovered[ecosystem]
 		missing += n
-		_, known := version.SchemeOf(ecosystem)
-		switch {
-		case !known:
-			reasons = append(reasons, fmt.Sprintf("no advisory database for %s is known to this program", ecosystem))
+		if _, known := version.SchemeOf(ecosystem); !known {
+			say("no advisory database for %s is known to this program", ecosystem)
 			continue
-		case n == e.packages:
-			reasons = append(reasons, fmt.Sprintf("no advisories for %s in this database", ecosystem))
-		default:
-			reasons = append(reasons, fmt.Sprintf("%s: no advisories for %s in this database", packages(n), ecosystem))
 		}
-		row.Remedy = cmp.Or(row.Remedy, updateCommand(ecosystem))
+		fetch = append(fetch, ecosystem)
+		if n == e.packages {
+			say("no advisories for %s in this database", ecosystem)
+		} else {
+			say("%s: no advisories for %s in this database", packages(n), ecosystem)
+		}
 	}
-	partly := 0
-	for _, ecosystem := range sortedKeys(e.partly) {
+	for _, ecosystem := range slices.Sorted(maps.Keys(e.partly)) {
 		partly += e.partly[ecosystem]
-		reasons = append(reasons, fmt.Sprintf("%s judged only by what this database has for %s: advisories on some of its packages", packages(e.partly[ecosystem]), ecosystem))
-		row.Remedy = cmp.Or(row.Remedy, updateCommand(ecosystem))
+		fetch = append(fetch, ecosystem)
+		say("%s judged only by what this database has for %s: advisories on some of its packages", packages(e.partly[ecosystem]), ecosystem)
 	}
 	if n := e.unknown.count; n > 0 {
 		missing += n
-		if name == "" {
-			reasons = append(reasons, fmt.Sprintf("%s of no known ecosystem (%s)", packages(n), &e.unknown))
-		} else {
-			reasons = append(reasons, fmt.Sprintf("%s that no advisory database covers (%s)", packages(n), &e.unknown))
-		}
+		say("%s that no advisory database covers (%s)", packages(n), &e.unknown)
 	}
 	if n := e.unordered.count; n > 0 {
 		missing += n
-		reasons = append(reasons, fmt.Sprintf("%s with advisories but a version that cannot be ordered (%s)", packages(n), &e.unordered))
+		say("%s with advisories but a version that cannot be ordered (%s)", packages(n), &e.unordered)
+	}
+	if e.orphaned > 0 {
+		if _, known := version.SchemeOf(e.distribution); known {
+			fetch = append(fetch, e.distribution)
+		}
+		say("%s belonging to %s packages, for which this database has no advisories", packages(e.orphaned), e.distribution)
+	}
+	if e.owned > 0 {
+		say("%s judged by the operating-system package they belong to", packages(e.owned))
 	}
 	switch {
 	case missing == 0 && partly == 0:
@@ -182,10 +190,7 @@ func (e *ecosystemCoverage) row(name string) seawall.Coverage {
 	default:
 		row.Status = seawall.CoveragePartial
 	}
-	if e.owned > 0 {
-		reasons = append(reasons, fmt.Sprintf("%s judged by the operating-system package they belong to", packages(e.owned)))
-	}
-	row.Reason = strings.Join(reasons, "; ")
+	row.Reason, row.Remedy = strings.Join(reasons, "; "), updateCommand(fetch)
 	return row
 }
 
@@ -196,19 +201,17 @@ func packages(n int) string {
 	return fmt.Sprintf("%d packages", n)
 }
 
-// updateCommand fetches an ecosystem's advisories.
-func updateCommand(ecosystem string) string {
-	if strings.Contains(ecosystem, " ") {
-		ecosystem = "'" + ecosystem + "'"
+// updateCommand fetches the advisories of ecosystems, "" for none.
+func updateCommand(ecosystems []string) string {
+	if len(ecosystems) == 0 {
+		return ""
 	}
-	return "seawall db update --ecosystem " + ecosystem
-}
-
-func sortedKeys(m map[string]int) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
+	command := "seawall db update"
+	for _, e := range ecosystems {
+		if strings.Contains(e, " ") {
+			e = "'" + e + "'"
+		}
+		command += " --ecosystem " + e
 	}
-	slices.Sort(keys)
-	return keys
+	return command
 }

@@ -57,7 +57,9 @@ func (r *run) finding(s *subject, i *issue, fixes []string) seawall.Finding {
 	if len(f.Locations) > 0 {
 		f.Location = &f.Locations[0]
 	}
-	f.Severity, f.SeveritySource = i.severity(v.ID)
+	if f.Severity, f.SeveritySource = i.severity(v.ID); f.Severity == seawall.SeverityUnknown {
+		f.Severity, f.SeveritySource = r.borrowedSeverity(i)
+	}
 	what := outcome(v)
 	switch kind, notice := i.kind(); {
 	case kind == advisory.KindMalware:
@@ -192,6 +194,16 @@ func (i *issue) severity(rule string) (seawall.Severity, string) {
 	return i.word()
 }
 
+// borrowedSeverity is what another advisory of the database scores one of the issue's CVEs.
+func (r *run) borrowedSeverity(i *issue) (seawall.Severity, string) {
+	for _, id := range i.ids {
+		if c := r.lookup.Exploitation(id).Score; c != nil {
+			return seawall.SeverityOfScore(c.Version, c.Score), c.Source
+		}
+	}
+	return seawall.SeverityUnknown, ""
+}
+
 // word is the worst severity any statement names in words, those on the package before those on the advisory.
 func (i *issue) word() (v seawall.Severity, source string) {
 	for _, of := range [...]func(statement) seawall.Severity{
@@ -238,16 +250,22 @@ func evidence(s *subject, i *issue, fixes []string) string {
 
 // references are the advisory's page and the links of all statements.
 func (i *issue) references(rule string) []string {
-	var list []string
-	for _, id := range append([]string{rule}, i.errata...) {
-		if page := advisoryPage(id); page != "" {
-			list = append(list, page)
+	list := make([]string, 0, maxReferences)
+	add := func(url string) {
+		if url != "" && len(list) < maxReferences && !slices.Contains(list, url) {
+			list = append(list, url)
 		}
 	}
-	for _, s := range i.statements {
-		list = union(list, s.advisory.References)
+	add(advisoryPage(rule))
+	for _, id := range i.errata {
+		add(advisoryPage(id))
 	}
-	return list[:min(len(list), maxReferences)]
+	for _, s := range i.statements {
+		for _, url := range s.advisory.References {
+			add(url)
+		}
+	}
+	return list
 }
 
 // advisoryPage is where a database shows an identifier; such links are not stored.

@@ -350,6 +350,19 @@ func TestSeverity(t *testing.T) {
 	}
 }
 
+// TestBorrowedSeverity: Go's database gives no severity, another source in the file does.
+func TestBorrowedSeverity(t *testing.T) {
+	r := database(t,
+		adv("go", "GO-2024-1", "Go", "stdlib", "1.22.1", aliases("CVE-2024-1")),
+		adv("bitnami", "BIT-golang-2024-1", "Bitnami", "golang", "1.22.1", aliases("CVE-2024-1"), statementOf(func(f *advisory.Affected) {
+			f.CVSS = []seawall.CVSS{{Source: "bitnami", Version: "3.1", Vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}}
+		})))
+	f := run1(t, r, pkg("Go", "stdlib", "1.22.0")).Findings
+	if len(f) != 1 || f[0].Severity != seawall.SeverityCritical || f[0].SeveritySource != "bitnami" || f[0].Rule != "GO-2024-1" {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestNotices(t *testing.T) {
 	notice := func(what string) func(*advisory.Advisory, *advisory.Affected) {
 		return func(a *advisory.Advisory, _ *advisory.Affected) { a.Kind, a.Notice = advisory.KindNotice, what }
@@ -394,11 +407,11 @@ func TestCoverage(t *testing.T) {
 		{Ecosystem: "RubyGems", Name: "e", Version: "1", Owner: "ruby-e"},
 	}
 	want := []seawall.Coverage{
-		{Packages: 1, Status: seawall.CoverageNotEvaluated, Reason: "1 package of no known ecosystem (d)"},
+		{Packages: 1, Status: seawall.CoverageNotEvaluated, Reason: "1 package that no advisory database covers (d)"},
 		{Ecosystem: "Debian:12", Packages: 2, Status: seawall.CoverageNotEvaluated, Reason: "no advisories for Debian:12 in this database", Remedy: "seawall db update --ecosystem Debian:12"},
 		{Ecosystem: "Gentoo", Packages: 1, Status: seawall.CoverageNotEvaluated, Reason: "no advisory database for Gentoo is known to this program"},
 		{Ecosystem: "PyPI", Packages: 3, Status: seawall.CoveragePartial, Reason: "1 package with advisories but a version that cannot be ordered (django not a version)"},
-		{Ecosystem: "RubyGems", Packages: 1, Status: seawall.CoverageNotEvaluated, Reason: "no advisories for Debian:12 in this database", Remedy: "seawall db update --ecosystem Debian:12"},
+		{Ecosystem: "RubyGems", Packages: 1, Status: seawall.CoverageNotEvaluated, Reason: "1 package belonging to Debian:12 packages, for which this database has no advisories", Remedy: "seawall db update --ecosystem Debian:12"},
 		{Ecosystem: "generic", Packages: 1, Status: seawall.CoverageNotEvaluated, Reason: "1 package that no advisory database covers (frobnicator)"},
 		{Ecosystem: "npm", Packages: 1, Status: seawall.CoveragePartial, Reason: "1 package judged only by what this database has for npm: advisories on some of its packages", Remedy: "seawall db update --ecosystem npm"},
 	}
