@@ -88,8 +88,8 @@
     return el("div", { class: "row" }, badge(v.s),
       el("span", {}, identifier(v), v.y ? el("span", { class: "sub" }, el("br", {}), v.y.join(" ")) : ""),
       el("span", { class: "wide" }, g ? el("b", {}, g.n + " " + g.v) : "", g && v.d ? el("br", {}) : "", v.d || (g ? "" : v.t.replaceAll("-", " ")), v.r ? el("span", { class: "sub" }, el("br", {}), v.r) : "", marks.length ? el("br", {}) : "", ...marks.flatMap(m => [m, " "])),
-      v.f ? el("span", {}, el("span", { class: "sub" }, "fixed in "), el("span", { class: "mono fix" }, v.f)) : el("span", { class: "stuck" }, v.t.replaceAll("-", " ")),
-      el("span", { class: "sub", title: "EPSS: probability of exploitation in the next 30 days" }, v.e ? "EPSS " + percent(v.e) : ""));
+      v.f ? el("span", { class: "wide" }, el("span", { class: "sub" }, "fixed in "), el("span", { class: "mono fix" }, v.f)) : el("span", { class: "stuck wide" }, v.t.replaceAll("-", " ")),
+      el("span", { class: "sub wide", title: "EPSS: probability of exploitation in the next 30 days" }, v.e ? "EPSS " + percent(v.e) : ""));
   }
   function problem(p) {
     return el("div", { class: "row" }, p.t === "fail" ? badge(p.s) : el("span", { class: "badge line" }, p.t.replace("-", " ")),

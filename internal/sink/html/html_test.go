@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -144,4 +146,53 @@ func TestInBrowser(t *testing.T) {
 
 func BenchmarkWrite(b *testing.B) {
 	sinktest.Bench(b, sinktest.Large(10_000), func(w io.Writer) sink.Handler { return html.New(w, sink.Options{}) })
+}
+
+// Text keeps the contrast of WCAG 2.2 AA (4.5:1) on every background it stands on, in both themes.
+func TestContrast(t *testing.T) {
+	css, err := os.ReadFile("style.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	colours := make(map[string][2]string)
+	for _, m := range regexp.MustCompile(`--([\w-]+): light-dark\(#(\w+), #(\w+)\)`).FindAllStringSubmatch(string(css), -1) {
+		colours[m[1]] = [2]string{m[2], m[3]}
+	}
+	severities := []string{"critical", "high", "medium", "low", "negligible", "unknown"}
+	pairs := [][2]string{{"ink", "page"}, {"ink", "card"}, {"soft", "page"}, {"soft", "card"}, {"soft", "sunk"}, {"link", "card"}, {"good", "card"}, {"warn-ink", "warn-back"}, {"badge-ink", "good"}, {"card", "ink"}}
+	for _, s := range severities {
+		pairs = append(pairs, [2]string{s, "sunk"}, [2]string{"badge-ink", s})
+	}
+	for _, p := range pairs {
+		for i, theme := range []string{"light", "dark"} {
+			if c := contrast(t, colours[p[0]][i], colours[p[1]][i]); c < 4.5 {
+				t.Errorf("%s on %s is %.2f:1 in %s", p[0], p[1], c, theme)
+			}
+		}
+	}
+}
+
+// contrast is the ratio of WCAG 2.2 for two sRGB colours in hexadecimal.
+func contrast(t *testing.T, a, b string) float64 {
+	t.Helper()
+	luminance := func(s string) float64 {
+		if len(s) == 3 {
+			s = string([]byte{s[0], s[0], s[1], s[1], s[2], s[2]})
+		}
+		rgb, err := hex.DecodeString(s)
+		if err != nil || len(rgb) != 3 {
+			t.Fatalf("%q is no colour", s)
+		}
+		var linear [3]float64
+		for i, c := range rgb {
+			if x := float64(c) / 255; x <= 0.04045 {
+				linear[i] = x / 12.92
+			} else {
+				linear[i] = math.Pow((x+0.055)/1.055, 2.4)
+			}
+		}
+		return 0.2126*linear[0] + 0.7152*linear[1] + 0.0722*linear[2]
+	}
+	x, y := luminance(a), luminance(b)
+	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
 }
