@@ -145,8 +145,9 @@ func (t *tree) resolve(id string) (product, bool) {
 	return p, false
 }
 
-// addComponent reads pkg:rpm/redhat/NAME@VERSION?arch=…&epoch=…&rpmmod=… or the
-// module pkg:rpmmod/redhat/NAME@STREAM:….
+// addComponent reads pkg:rpm/redhat/NAME@VERSION?arch=…&epoch=…&rpmmod=…, the
+// module pkg:rpmmod/redhat/NAME@STREAM:…, or a package in one that has no fix,
+// pkg:rpmmod/redhat/MODULE:STREAM/NAME.
 func (p *product) addComponent(purl string) {
 	rest, query, _ := strings.Cut(purl, "?")
 	qualifiers, err := url.ParseQuery(query)
@@ -160,6 +161,10 @@ func (p *product) addComponent(purl string) {
 	}
 	switch kind {
 	case "rpmmod":
+		if module, pkg, ok := strings.Cut(name, "/"); ok {
+			p.name, p.module = pkg, stream(module)
+			return
+		}
 		p.module = stream(name + ":" + version)
 	case "rpm":
 		if unescaped, err := url.PathUnescape(name); err == nil {
