@@ -57,8 +57,8 @@ func (j *JSON) Peek() byte {
 }
 
 // Object calls member for each member of the next value. Another kind of value
-// is passed over, or an error if it is the whole document. member may read the value or leave it; key is valid until
-// member returns.
+// is passed over, or an error if it is the whole document. member may read the
+// value or leave it; key is valid until member returns.
 func (j *JSON) Object(member func(key []byte)) {
 	j.composite('{', '}', func() {
 		key := j.rawString()

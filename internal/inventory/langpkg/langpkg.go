@@ -73,7 +73,7 @@ func (f *Format) Wants(path string, info fs.FileInfo) bool {
 // dependency's own lock files and manifests say what its developers used, not
 // what is installed here.
 func InDependency(path string) bool {
-	for _, dir := range [...]string{"node_modules/", "site-packages/", "dist-packages/", "pkg/mod/", ".cargo/registry/", "usr/share/nodejs/"} {
+	for _, dir := range [...]string{"node_modules/", "site-packages/", "dist-packages/", "pkg/mod/", ".cargo/registry/", ".build/checkouts/", "usr/share/nodejs/"} {
 		if i := strings.Index(path, dir); i >= 0 && (i == 0 || path[i-1] == '/') && strings.IndexByte(path[i+len(dir):], '/') >= 0 {
 			return true
 		}

@@ -29,7 +29,7 @@ func Installed() inventory.Collector {
 
 func parseDescription(data []byte, out *langpkg.List) error {
 	var d langpkg.Dependency
-	var built, other bool
+	var built, cran, bioconductor, other bool
 	langpkg.Paragraph(data, func(name, value []byte) {
 		switch string(name) {
 		case "Package":
@@ -44,11 +44,13 @@ func parseDescription(data []byte, out *langpkg.List) error {
 			other = other || string(value) == "base"
 		case "RemoteType":
 			other = other || string(value) != "standard"
+		case "Repository":
+			cran = string(value) == "CRAN"
 		case "biocViews":
-			other = true
+			bioconductor = true
 		}
 	})
-	if built && !other && d.Version != "" {
+	if built && !other && (cran || !bioconductor) && d.Version != "" {
 		out.Installed(langpkg.CRAN(), d)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package cran
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -41,9 +42,13 @@ func TestInstalled(t *testing.T) {
 		t.Error(diff)
 	}
 	for _, more := range []string{"Priority: base\n", "RemoteType: github\n", "biocViews: Software\n"} {
-		if got := langpkgtest.Rows(t, Installed(), false, path, description+more); got != nil {
+		text := strings.Replace(description, "Repository: CRAN\n", more, 1)
+		if got := langpkgtest.Rows(t, Installed(), false, path, text); got != nil {
 			t.Errorf("%s: not from CRAN, got %v", more, got)
 		}
+	}
+	if got := langpkgtest.Rows(t, Installed(), false, path, description+"biocViews: Software\n"); len(got) != 1 {
+		t.Errorf("a CRAN package with Bioconductor views: got %v", got)
 	}
 	if Installed().Wants("src/jsonlite/DESCRIPTION", nil) {
 		t.Error("wants a source tree")

@@ -20,6 +20,9 @@ func Collectors() []inventory.Collector { return []inventory.Collector{GoMod()} 
 // GoMod collects go.mod. With Go 1.17 and later it lists every module the
 // build needs, so go.sum, which also lists versions not built, is not read.
 //
+// The modules "std" and "cmd" are the Go distribution's own, which carries what
+// they require and is judged as a whole; they are left out.
+//
 // A requirement replaced by a directory is left out; one replaced by another
 // module is reported as that module. The "toolchain" line, else the "go" line
 // when it names a patch release, gives the version of "stdlib": a "go 1.21"
@@ -38,6 +41,9 @@ func parse(data []byte, out *langpkg.List) error {
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %s", seawall.ErrCorrupt, strings.TrimPrefix(err.Error(), out.Path+":"))
+	}
+	if f.Module != nil && (f.Module.Mod.Path == "std" || f.Module.Mod.Path == "cmd") {
+		return nil
 	}
 	replaced := map[module.Version]module.Version{}
 	for _, r := range f.Replace {

@@ -2,6 +2,9 @@ package gomod
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,6 +59,23 @@ func TestToolchain(t *testing.T) {
 	} {
 		if diff := cmp.Diff(want, langpkgtest.Rows(t, GoMod(), true, "go.mod", text)); diff != "" {
 			t.Errorf("%q: %s", text, diff)
+		}
+	}
+}
+
+// The Go distribution on this machine, whatever its version.
+func TestDistribution(t *testing.T) {
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"src/go.mod", "src/cmd/go.mod"} {
+		data, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(out)), path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := langpkgtest.Rows(t, GoMod(), true, "usr/local/go/"+path, string(data)); got != nil {
+			t.Errorf("%s: got %v", path, got)
 		}
 	}
 }
