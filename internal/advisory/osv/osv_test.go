@@ -219,3 +219,20 @@ func BenchmarkImport(b *testing.B) {
 		}
 	}
 }
+
+// FuzzReadIndex: identifiers end up in file names and URLs, so none may leave its directory.
+func FuzzReadIndex(f *testing.F) {
+	f.Add([]byte("2024-05-01T10:00:00.5Z,GHSA-a\n"))
+	f.Add([]byte("2024-05-01T10:00:00Z,../a\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		modified, newest, err := osv.ReadIndex(bytes.NewReader(data))
+		if (err == nil) != (modified != nil) {
+			t.Errorf("%v and %v", modified, err)
+		}
+		for id, at := range modified {
+			if strings.ContainsAny(id, "/\\\x00") || strings.Contains(id, "..") || at > newest {
+				t.Errorf("%q at %q, newest %q", id, at, newest)
+			}
+		}
+	})
+}

@@ -53,9 +53,11 @@ func (u *updater) arrive(ctx context.Context, f feed) (*arrival, error) {
 		have = feedState{}
 	}
 	if f.osv != "" {
-		done, err := u.arriveOSV(ctx, a, have)
-		if err != nil || done {
-			return nilIfCurrent(a), err
+		switch done, err := u.arriveOSV(ctx, a, have); {
+		case err != nil, a.result.Status == Current:
+			return nil, err
+		case done:
+			return a, nil
 		}
 	}
 	if f.pointer {
@@ -74,13 +76,6 @@ func (u *updater) arrive(ctx context.Context, f feed) (*arrival, error) {
 		}
 	}
 	return a, nil
-}
-
-func nilIfCurrent(a *arrival) *arrival {
-	if a.result.Status == Current {
-		return nil
-	}
-	return a
 }
 
 // files downloads the files that changed and returns how many there are.
