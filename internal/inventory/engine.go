@@ -2,8 +2,6 @@ package inventory
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -158,14 +156,7 @@ func (e *engine) layer(ctx context.Context, layer seawall.Layer, several bool) (
 		}
 	}
 	w := &walk{engine: e, ctx: ctx, rec: newRecorder(len(e.Collectors), several || key != ""), collected: map[string]collected{}}
-	err := layer.Walk(ctx, func(entry seawall.Entry) error {
-		if err := w.visit(entry); err != nil {
-			return fmt.Errorf("layer %d: %w", layer.Info().Index, err)
-		}
-		return nil
-	})
-	w.jobs.Wait()
-	if err = errors.Join(err, ctx.Err()); err != nil {
+	if err := w.run(layer); err != nil {
 		return nil, err
 	}
 	facts := w.rec.finish()

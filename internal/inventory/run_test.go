@@ -185,7 +185,7 @@ func TestOneCollectorsTroubleIsItsOwn(t *testing.T) {
 	wantStatuses(t, res.Statuses,
 		"test/list failed 3 boom.list: panic: index out of range",
 		"picky failed 0 bad.list: panic: wants",
-		`test/list partial 4 4 inputs: bad.list: bad line "nonsense"; busy.list: `+strings.Repeat("busy ", 60)+`…; late.list: hard link to locked.txt, whose content came earlier under that name; …`,
+		`test/list partial 4 4 inputs: bad.list: bad line "nonsense"; busy.list: `+strings.Repeat("busy ", 60)+`…; late.list: hard link to locked.txt, whose content cannot be read again; …`,
 		"walk partial 0 lockeddir: permission denied",
 	)
 	if diff := cmp.Diff([]seawall.ConfigFact{
@@ -442,6 +442,33 @@ func TestMatchesOfHiddenFilesAreKept(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	wantStatuses(t, res.Statuses, "secrets ok 2 ")
+}
+
+// twiceLayer can be walked again.
+type twiceLayer struct{ fakeLayer }
+
+func (l twiceLayer) Rewalk(ctx context.Context, visit func(seawall.Entry) error) error {
+	return l.Walk(ctx, visit)
+}
+
+// TestLinkWantedAfterItsContent is a package manager's store: the content has a
+// name nobody wants, the links to it come later.
+func TestLinkWantedAfterItsContent(t *testing.T) {
+	var walks atomic.Int32
+	l := layer("L0",
+		file("store/00", "x 1"), file("store/01", "unused 1"), file("y.list", "y 1"),
+		kind(seawall.EntryHardlink, "z/x.list", "store/00"), kind(seawall.EntryHardlink, "z/x2.list", "store/00"),
+		kind(seawall.EntryHardlink, "z/other", "store/01"), kind(seawall.EntryHardlink, "z/lost.list", "not/there"),
+	)
+	l.walks = &walks
+	res := run(t, fakeTarget{layers: []seawall.Layer{twiceLayer{l}, layer("L1", whiteout("z/x.list"))}}, Options{Collectors: []Collector{listCollector{}}})
+	if diff := cmp.Diff([]string{"y 1 L0:y.list", "x 1 L0:z/x2.list"}, seen(res.Packages)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	wantStatuses(t, res.Statuses, "test/list partial 2 z/lost.list: hard link to not/there, whose content cannot be read again")
+	if walks.Load() != 2 {
+		t.Errorf("%d walks, want 2", walks.Load())
+	}
 }
 
 // describedTarget is an SBOM: facts but no layers.

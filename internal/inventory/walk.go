@@ -26,6 +26,9 @@ type walk struct {
 	// collected are the files of this layer that were wanted, by path, for hard
 	// links to them; not kept for directories, where a link is a file like another.
 	collected map[string]collected
+	// late are hard links wanted by collectors that did not want the content when it
+	// passed, by the path of the content.
+	late map[string][]lateLink
 }
 
 // collected is a wanted file a hard link may name later.
@@ -33,6 +36,15 @@ type collected struct {
 	seq        int
 	size       int64
 	collectors []int
+}
+
+// lateLink is a second name whose content has passed unread.
+type lateLink struct {
+	path string
+	info fs.FileInfo
+	hash uint64
+	seq  int
+	have []int // collectors that have the content from its first name
 }
 
 // job is one wanted file.
@@ -50,6 +62,25 @@ type job struct {
 	size   int64
 	open   func() (io.ReadCloser, error)
 	chunks chan []byte
+}
+
+// run walks the layer, a second time where late links ask for it, and waits for all work on it.
+func (w *walk) run(layer seawall.Layer) error {
+	named := func(visit func(seawall.Entry) error) func(seawall.Entry) error {
+		return func(e seawall.Entry) error {
+			if err := visit(e); err != nil {
+				return fmt.Errorf("layer %d: %w", layer.Info().Index, err)
+			}
+			return nil
+		}
+	}
+	err := layer.Walk(w.ctx, named(w.visit))
+	if again, ok := layer.(seawall.Rewalker); ok && err == nil && len(w.late) > 0 {
+		err = again.Rewalk(w.ctx, named(w.visitLate))
+	}
+	w.giveUpLate()
+	w.jobs.Wait()
+	return errors.Join(err, w.ctx.Err())
 }
 
 // visit takes one entry of the layer.
@@ -93,27 +124,79 @@ func (w *walk) visit(e seawall.Entry) error {
 	return w.read(j, &e)
 }
 
-// hardlink gives a second name's collectors what they found under the first.
-// Those that did not want the first name cannot have its content any more.
+// hardlink gives a second name's collectors what they found under the first, and
+// notes the link as late for those that did not want the first.
 func (w *walk) hardlink(e *seawall.Entry, hash uint64) {
 	target, known := w.collected[e.Link]
-	info := e.Info
+	info := sizedInfo{e.Info, 1} // not empty; its real size is known once it is read
 	if known {
-		info = sizedInfo{e.Info, target.size}
+		info.size = target.size
 	}
+	wanting := w.wanted(e.Path, info)
 	var shared []int
-	for _, c := range w.wanted(e.Path, info) {
+	for _, c := range wanting {
 		if slices.Contains(target.collectors, c) {
 			shared = append(shared, c)
-		} else {
-			w.rec.problem(c, e.Path, "hard link to "+e.Link+", whose content came earlier under that name")
 		}
 	}
-	if len(shared) > 0 {
+	if len(wanting) > 0 {
 		w.rec.want(hash, w.seq)
+	}
+	if len(shared) > 0 {
 		w.rec.links = append(w.rec.links, link{path: e.Path, hash: hash, seq: w.seq, target: target.seq, collectors: shared})
 		target.collectors = shared
 		w.collected[e.Path] = target
+	}
+	if len(shared) < len(wanting) {
+		if w.late == nil {
+			w.late = map[string][]lateLink{}
+		}
+		w.late[e.Link] = append(w.late[e.Link], lateLink{e.Path, e.Info, hash, w.seq, shared})
+	}
+}
+
+// visitLate takes an entry of the layer's second walk: contents of late links are
+// collected under the first of the links' names, the others follow it.
+func (w *walk) visitLate(e seawall.Entry) error {
+	links := w.late[e.Path]
+	if len(links) == 0 || e.Kind != seawall.EntryFile {
+		return nil
+	}
+	delete(w.late, e.Path)
+	var first *job
+	for _, l := range links {
+		info := sizedInfo{l.info, e.Info.Size()}
+		collectors := slices.DeleteFunc(slices.Clone(w.wanted(l.path, info)), func(c int) bool { return slices.Contains(l.have, c) })
+		if len(collectors) == 0 {
+			continue
+		}
+		if first == nil {
+			first = &job{walk: w, path: l.path, info: info, seq: l.seq, hash: l.hash, collectors: collectors}
+			continue
+		}
+		for _, c := range collectors {
+			if !slices.Contains(first.collectors, c) {
+				w.rec.problem(c, l.path, "hard link to content that was read as "+first.path)
+			}
+		}
+		w.rec.links = append(w.rec.links, link{path: l.path, hash: l.hash, seq: l.seq, target: first.seq, collectors: collectors})
+	}
+	if first == nil {
+		return nil
+	}
+	return w.read(first, &e)
+}
+
+// giveUpLate reports the links whose content was not to be had.
+func (w *walk) giveUpLate() {
+	for target, links := range w.late {
+		for _, l := range links {
+			for _, c := range w.wanted(l.path, sizedInfo{l.info, 1}) {
+				if !slices.Contains(l.have, c) {
+					w.rec.problem(c, l.path, "hard link to "+target+", whose content cannot be read again")
+				}
+			}
+		}
 	}
 }
 

@@ -82,12 +82,18 @@ func writeTree(t *testing.T, layers []map[string]string) string {
 // writeLayout writes the layers as an OCI image layout.
 func writeLayout(t *testing.T, layers []map[string]string) string {
 	t.Helper()
-	img := empty.Image
+	var blobs []v1.Layer
 	for _, files := range layers {
-		var err error
-		if img, err = mutate.Append(img, mutate.Addendum{Layer: tarLayer(t, files)}); err != nil {
-			t.Fatal(err)
-		}
+		blobs = append(blobs, tarLayer(t, files))
+	}
+	return writeImage(t, blobs...)
+}
+
+func writeImage(t *testing.T, layers ...v1.Layer) string {
+	t.Helper()
+	img, err := mutate.AppendLayers(empty.Image, layers...)
+	if err != nil {
+		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	p, err := layout.Write(dir, empty.Index)
@@ -118,7 +124,12 @@ func tarLayer(t *testing.T, files map[string]string) v1.Layer {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(buf.Bytes())), nil })
+	return layerOf(t, buf.Bytes())
+}
+
+func layerOf(t *testing.T, archive []byte) v1.Layer {
+	t.Helper()
+	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive)), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,6 +207,34 @@ func TestCachedImageGivesTheSame(t *testing.T) {
 		if diff := cmp.Diff(cold, other); diff != "" {
 			t.Errorf("(-cold +%s):\n%s", what, diff)
 		}
+	}
+}
+
+// TestHardLinksOfAStore is how pnpm installs: a store of contents without names
+// anyone knows, and hard links to them that come later in the layer.
+func TestHardLinksOfAStore(t *testing.T) {
+	const manifest = `{"name":"lodash","version":"4.17.20"}`
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	for _, h := range []*tar.Header{
+		{Name: "pnpm/store/v3/files/00/aa", Mode: 0o644, Size: int64(len(manifest))},
+		{Name: "srv/node_modules/lodash/package.json", Typeflag: tar.TypeLink, Linkname: "pnpm/store/v3/files/00/aa", Mode: 0o644},
+	} {
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if h.Size > 0 {
+			if _, err := io.WriteString(w, manifest); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	res := inventoryOf(t, "oci:"+writeImage(t, layerOf(t, buf.Bytes())), nil)
+	if len(res.Packages) != 1 || res.Packages[0].Name != "lodash" || res.Packages[0].Locations[0].Path != "srv/node_modules/lodash/package.json" {
+		t.Errorf("packages = %+v", res.Packages)
 	}
 }
 

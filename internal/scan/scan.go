@@ -27,6 +27,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -99,8 +100,11 @@ type TargetError struct {
 	Err    error
 }
 
-// Error implements error.
-func (e TargetError) Error() string { return fmt.Sprintf("%s: %v", e.Target, e.Err) }
+// Error implements error. The target is named once, also where the cause names it.
+func (e TargetError) Error() string {
+	name := e.Target + ": "
+	return name + strings.TrimPrefix(e.Err.Error(), name)
+}
 
 // Unwrap returns the cause.
 func (e TargetError) Unwrap() error { return e.Err }

@@ -226,7 +226,7 @@ func TestOneTargetsFailureLeavesTheOthers(t *testing.T) {
 	good := memTarget{name: "good", layers: []map[string]string{{"a": "alpha 1"}}, closed: &closed}
 	corrupt := memTarget{name: "corrupt", layers: []map[string]string{{"a": "corrupt"}}, closed: &closed}
 	missing := func(context.Context, func(seawall.Progress)) (seawall.Target, error) {
-		return nil, fmt.Errorf("no such file: %w", seawall.ErrUnreadable)
+		return nil, fmt.Errorf("missing: no such file: %w", seawall.ErrUnreadable)
 	}
 	var h recorded
 	out, err := Run(t.Context(), Config{Collectors: []inventory.Collector{words{}}},
@@ -236,6 +236,11 @@ func TestOneTargetsFailureLeavesTheOthers(t *testing.T) {
 	}
 	if len(out.Errors) != 2 || !errors.Is(out.Errors[0], seawall.ErrUnreadable) || !errors.Is(out.Errors[1], seawall.ErrCorrupt) {
 		t.Errorf("errors = %v", out.Errors)
+	}
+	for i, want := range []string{"missing: no such file: cannot be read", "corrupt: bad gzip: corrupt input"} {
+		if got := out.Errors[i].Error(); got != want {
+			t.Errorf("error %q, want %q", got, want)
+		}
 	}
 	if !slices.Contains(h.lines(), "package alpha") || h.messages[len(h.messages)-1].End == nil {
 		t.Errorf("stream = %q", h.lines())

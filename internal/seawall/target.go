@@ -38,6 +38,14 @@ type Layer interface {
 	Walk(ctx context.Context, visit func(Entry) error) error
 }
 
+// Rewalker is an optional second interface of a Layer whose content can be read
+// again: for hard links that are wanted under a name that comes after the content.
+type Rewalker interface {
+	Layer
+	// Rewalk is Walk once more, after Walk has returned without an error.
+	Rewalk(ctx context.Context, visit func(Entry) error) error
+}
+
 // EntryKind says what an Entry is.
 type EntryKind uint8
 

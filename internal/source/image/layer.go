@@ -63,6 +63,17 @@ func (l *layer) Walk(ctx context.Context, visit func(seawall.Entry) error) error
 	if l.walked.Swap(true) {
 		return fmt.Errorf("layer %d: walked twice", l.info.Index)
 	}
+	return l.namedWalk(ctx, visit)
+}
+
+// Rewalk implements seawall.Rewalker. Its bytes are no progress.
+func (l *layer) Rewalk(ctx context.Context, visit func(seawall.Entry) error) error {
+	l.progress = nil
+	return l.namedWalk(ctx, visit)
+}
+
+// namedWalk walks the layer and puts its name before its errors, not before those of visit.
+func (l *layer) namedWalk(ctx context.Context, visit func(seawall.Entry) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if err := l.walk(ctx, cancel, visit); err != nil {
