@@ -97,6 +97,7 @@ func TestWants(t *testing.T) {
 		{"opt/x/bin/server", 0o644, true, true}, // wrong mode bits
 		{"usr/bin/ls", 0o755, true, false},
 		{"usr/sbin/nginx", 0o755, true, true},
+		{"bin/[", 0o755, true, true},
 		{"usr/lib/x86_64-linux-gnu/libcrypto.so.3", 0o644, false, true},
 		{"usr/lib/x86_64-linux-gnu/libz.so.1", 0o755, false, false},
 		{"lib/libcrypto.so.3", 0o755, false, true},

@@ -24,16 +24,12 @@ import (
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
-// minSize is the smallest file opened; the smallest Go and Rust programs are
-// far larger, and so is every program with a signature.
-const minSize = 4 << 10
-
 // executable reports whether a file may be a program or a library, by its mode
 // and its path alone. Many images carry wrong mode bits, so a file in a program
 // directory counts without them. Libraries of the distribution are left to the
 // collectors that know them by name.
 func executable(p string, info fs.FileInfo) bool {
-	if info == nil || !info.Mode().IsRegular() || info.Size() < minSize {
+	if info == nil || !info.Mode().IsRegular() {
 		return false
 	}
 	base := path.Base(p)

@@ -26,7 +26,7 @@ func (Software) Version() int { return 1 }
 
 // Wants implements inventory.Collector.
 func (Software) Wants(p string, info fs.FileInfo) bool {
-	if info == nil || !info.Mode().IsRegular() || info.Size() < minSize {
+	if info == nil || !info.Mode().IsRegular() {
 		return false
 	}
 	if distribution(p) {
@@ -187,7 +187,8 @@ func wellKnown(base string) bool {
 		}
 	}
 	switch base {
-	case "bash", "openssl", "httpd", "apache2", "haproxy", "envoy", "memcached", "crun", "curl", "git", "sqlite3", "lighttpd":
+	case "[", "[[", // in layers the first of busybox's hard links, the one with the content
+		"bash", "openssl", "httpd", "apache2", "haproxy", "envoy", "memcached", "crun", "curl", "git", "sqlite3", "lighttpd":
 		return true
 	}
 	return false
