@@ -48,7 +48,8 @@ func (p *page) render() {
 			p.packages(a)
 		}
 		if a.Failing() == 0 {
-			p.printf("Nothing found in what could be judged.\n\n")
+			verdict, _ := a.Nothing()
+			p.printf("%s\n\n", verdict)
 		}
 	}
 	p.footer()

@@ -11,30 +11,36 @@ import (
 	"github.com/seawall-security/seawall/internal/sink/triage"
 )
 
-// foldAfter is how many groups of the two least severities are shown one by one.
+// foldAfter is how many packages are shown one by one before those with only
+// minor findings are folded.
 const foldAfter = 20
 
 func (t *table) groups(groups []triage.Group) {
+	var minors []*triage.Group
 	for i := range groups {
-		if i >= foldAfter && minor(&groups[i]) {
-			t.folded(groups[i:])
-			return
+		if g := &groups[i]; i >= foldAfter && minor(g) {
+			minors = append(minors, g)
+		} else {
+			t.group(g)
 		}
-		t.group(&groups[i])
+	}
+	if len(minors) > 0 {
+		t.folded(minors)
 	}
 }
 
+// minor is false for what may be serious: an unknown severity, known exploitation.
 func minor(g *triage.Group) bool {
-	return g.Counts.Critical+g.Counts.High+g.Counts.Medium+g.Counts.Unknown == 0
+	return g.Exploited == 0 && g.Counts.Critical+g.Counts.High+g.Counts.Medium+g.Counts.Unknown == 0
 }
 
 // folded names the packages that have only minor findings, without their ids.
-func (t *table) folded(groups []triage.Group) {
+func (t *table) folded(groups []*triage.Group) {
 	var names []word
 	n := 0
-	for i := range groups {
-		names = append(names, word{sink.Plain(groups[i].Name), plain})
-		n += len(groups[i].Findings)
+	for _, g := range groups {
+		names = append(names, word{sink.Plain(g.Name), plain})
+		n += len(g.Findings)
 	}
 	t.wrap([]word{{fmt.Sprintf("+%s with only low or negligible findings (%d):", triage.Count(len(groups), "package"), n), dim}}, 0, nil)
 	t.wrap(nil, 2, names)

@@ -111,7 +111,12 @@ func (t *table) asset(a *triage.Asset) {
 	t.prose(0, cmp.Or(a.Name, a.ID), bold)
 	t.facts(0, a.Facts(), dim)
 	if a.Failing() == 0 {
-		t.prose(0, t.nothing(a), green)
+		verdict, clean := a.Nothing()
+		st := yellow
+		if clean {
+			st = green
+		}
+		t.prose(0, verdict, st)
 	}
 	t.blank()
 }
@@ -126,20 +131,6 @@ func (t *table) facts(indent int, facts []string, st style) {
 		words = append(words, word{sink.Plain(f), st})
 	}
 	t.wrap(nil, indent, words)
-}
-
-// nothing words the absence of findings no stronger than what was checked.
-func (t *table) nothing(a *triage.Asset) string {
-	what := "nothing found"
-	if t.options.Filters() {
-		what = "nothing to show"
-	}
-	for _, g := range t.view.Gaps {
-		if g.Asset == a.ID {
-			return what + " in what could be judged"
-		}
-	}
-	return what
 }
 
 func (t *table) other(f *seawall.Finding) {

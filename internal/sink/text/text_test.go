@@ -70,6 +70,42 @@ func TestIdentifiersAreNeverCut(t *testing.T) {
 	}
 }
 
+// Only what is surely minor is folded, and it is named and counted.
+func TestFold(t *testing.T) {
+	r := &seawall.Report{Asset: &seawall.Asset{ID: "a"}}
+	add := func(name string, s seawall.Severity, kev bool) {
+		r.Findings = append(r.Findings, seawall.Finding{Rule: "CVE-" + name, Status: seawall.StatusFail, Severity: s, Asset: "a",
+			Package: &seawall.PackageRef{Name: name, Version: "1"}, Vulnerability: &seawall.Vulnerability{ID: "CVE-" + name, KEV: kev}})
+	}
+	for i := range 25 {
+		add(fmt.Sprintf("exploited%02d", i), seawall.SeverityLow, true)
+		add(fmt.Sprintf("low%02d", i), seawall.SeverityLow, false)
+		add(fmt.Sprintf("unknown%02d", i), seawall.SeverityUnknown, false)
+	}
+	got := render(t, r, sink.Options{})
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		folded := strings.HasPrefix(f.Package.Name, "low")
+		if !strings.Contains(got, f.Package.Name) || strings.Contains(got, f.Rule) == folded {
+			t.Errorf("%s: named %v, listed %v", f.Package.Name, strings.Contains(got, f.Package.Name), strings.Contains(got, f.Rule))
+		}
+	}
+	if want := "+25 packages with only low or negligible findings (25):"; !strings.Contains(got, want) {
+		t.Errorf("no %q in\n%s", want, got)
+	}
+}
+
+// Wide characters take two columns, combining ones none: no line is too long
+// unless a single word is.
+func TestWideCharactersWrap(t *testing.T) {
+	r := &seawall.Report{Asset: &seawall.Asset{ID: "a", Name: strings.Repeat("包裹 ", 40)}}
+	for line := range strings.Lines(render(t, r, sink.Options{Width: 80})) {
+		if n := len([]rune(strings.TrimSpace(line))); strings.Contains(line, "包") && n > 45 {
+			t.Errorf("a line of %d characters, most of them wide: %s", n, line)
+		}
+	}
+}
+
 func TestNoTerminalEscapesGetThrough(t *testing.T) {
 	got := render(t, sinktest.Hostile(), sink.Options{Packages: true})
 	for _, bad := range []string{"\x1b", "\x07", "\r", "\u202e", "\x00"} {

@@ -40,6 +40,26 @@ type Asset struct {
 	Others []*seawall.Finding
 	// Suppressed and NotEvaluated are what was waived and what could not be checked.
 	Suppressed, NotEvaluated []*seawall.Finding
+
+	hidden     int  // failing findings the display filter hides
+	judged     int  // packages of ecosystems that were judged, at least partly
+	incomplete bool // something was not judged or not read
+}
+
+// Nothing words the absence of failing findings no stronger than what was
+// checked; clean is true when all of it was.
+func (a *Asset) Nothing() (verdict string, clean bool) {
+	switch {
+	case a.hidden > 0:
+		return "nothing to show: " + Count(a.hidden, "finding") + " not shown by the display filter", false
+	case a.incomplete && a.judged == 0:
+		return "nothing could be judged", false
+	case a.incomplete:
+		return "nothing found in what could be judged", false
+	case a.Packages == 0:
+		return "no packages found", true
+	}
+	return "nothing found", true
 }
 
 // Facts are short statements of what the asset is: kind, distribution, platform, number of packages.
@@ -90,7 +110,7 @@ func New(r *seawall.Report, o sink.Options) *View {
 		slices.SortStableFunc(b.view.Assets[i].Groups, compareGroups)
 		slices.SortStableFunc(b.view.Assets[i].Others, compareFindings)
 	}
-	b.view.gaps()
+	b.gaps()
 	return b.view
 }
 
@@ -129,6 +149,7 @@ func (b *builder) sort(f *seawall.Finding) {
 		shown := b.options.Shows(f)
 		if !shown {
 			b.view.Hidden++
+			a.hidden++
 		}
 		if key, ok := keyOf(f); ok {
 			b.group(key, f).add(f, shown)
@@ -161,9 +182,16 @@ func (v *View) count(f *seawall.Finding) {
 	}
 }
 
-func (v *View) gaps() {
+// gaps gathers what was not judged and what was not read.
+func (b *builder) gaps() {
+	v := b.view
 	for _, c := range v.Report.Coverage {
+		a := b.asset(c.Asset)
+		if c.Status != seawall.CoverageNotEvaluated {
+			a.judged += c.Packages
+		}
 		if c.Status != seawall.CoverageOK {
+			a.incomplete = true
 			v.Gaps = append(v.Gaps, c)
 		}
 	}
@@ -175,6 +203,7 @@ func (v *View) gaps() {
 	})
 	for _, s := range v.Report.Collectors {
 		if s.Status == seawall.RunFailed || s.Status == seawall.RunPartial {
+			b.asset(s.Asset).incomplete = true
 			v.Incomplete = append(v.Incomplete, s)
 		}
 	}

@@ -56,6 +56,41 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
+// The absence of findings is worded no stronger than what was checked.
+func TestNothing(t *testing.T) {
+	cover := func(s seawall.CoverageStatus) seawall.Coverage {
+		return seawall.Coverage{Asset: "a", Packages: 3, Status: s}
+	}
+	for _, test := range []struct {
+		name  string
+		edit  func(*seawall.Report)
+		want  string
+		clean bool
+	}{
+		{"judged", func(r *seawall.Report) { r.Coverage = []seawall.Coverage{cover(seawall.CoverageOK)} }, "nothing found", true},
+		{"partly", func(r *seawall.Report) { r.Coverage = []seawall.Coverage{cover(seawall.CoveragePartial)} }, "nothing found in what could be judged", false},
+		{"one of two", func(r *seawall.Report) {
+			r.Coverage = []seawall.Coverage{cover(seawall.CoverageOK), cover(seawall.CoverageNotEvaluated)}
+		}, "nothing found in what could be judged", false},
+		{"not at all", func(r *seawall.Report) { r.Coverage = []seawall.Coverage{cover(seawall.CoverageNotEvaluated)} }, "nothing could be judged", false},
+		{"a collector failed", func(r *seawall.Report) {
+			r.Coverage = []seawall.Coverage{cover(seawall.CoverageOK)}
+			r.Collectors = []seawall.CollectorStatus{{Asset: "a", Status: seawall.RunFailed}}
+		}, "nothing found in what could be judged", false},
+		{"empty", func(r *seawall.Report) { r.Packages = nil }, "no packages found", true},
+		{"filtered", func(r *seawall.Report) {
+			r.Findings = []seawall.Finding{{Asset: "a", Status: seawall.StatusFail, Severity: seawall.SeverityLow}}
+		}, "nothing to show: 1 finding not shown by the display filter", false},
+	} {
+		r := &seawall.Report{Asset: &seawall.Asset{ID: "a"}, Packages: []seawall.Package{{Asset: "a", Name: "p"}}}
+		test.edit(r)
+		v := triage.New(r, sink.Options{Severities: []seawall.Severity{seawall.SeverityHigh}})
+		if got, clean := v.Assets[0].Nothing(); got != test.want || clean != test.clean {
+			t.Errorf("%s: %q, clean %v, want %q, %v", test.name, got, clean, test.want, test.clean)
+		}
+	}
+}
+
 func TestNoFix(t *testing.T) {
 	for state, want := range map[seawall.VulnerabilityState]string{
 		seawall.StateWillNotFix: "the vendor will not fix this", seawall.StateDeferred: "the vendor has deferred a fix",
