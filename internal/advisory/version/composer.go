@@ -2,8 +2,8 @@ package version
 
 import "strings"
 
-// composerReader takes apart a Composer version: [v]number{.number}, then
-// stability words with numbers. Wildcards of branch names ("2.x-dev") read as 9999999.
+// A Composer version is [v]number{.number}, then stability words with numbers.
+// Wildcards of branch names ("2.x-dev") read as composerWildcard.
 const composerWildcard = "9999999"
 
 // The stabilities Composer orders, least first.

@@ -22,28 +22,29 @@ func validDpkg(v string) bool {
 	return rest[len(rest)-1] != '-'
 }
 
-// splitDpkg returns the parts of a valid version; missing ones are "".
-func splitDpkg(v string) (epoch, upstream, revision string) {
-	upstream = v
+// splitEpoch returns the parts of a valid [epoch:]version[-revision]; missing ones are "".
+func splitEpoch(v string) (epoch, version, revision string) {
+	version = v
 	if i := strings.IndexByte(v, ':'); i >= 0 {
-		epoch, upstream = v[:i], v[i+1:]
+		epoch, version = v[:i], v[i+1:]
 	}
-	if i := strings.LastIndexByte(upstream, '-'); i >= 0 {
-		upstream, revision = upstream[:i], upstream[i+1:]
+	if i := strings.LastIndexByte(version, '-'); i >= 0 {
+		version, revision = version[:i], version[i+1:]
 	}
-	return epoch, upstream, revision
+	return epoch, version, revision
 }
 
-func compareDpkg(a, b string) int {
-	ae, au, ar := splitDpkg(a)
-	be, bu, br := splitDpkg(b)
+// compareEpoch orders by epoch (a missing one is 0), then version and revision as part does.
+func compareEpoch(a, b string, part func(a, b string) int) int {
+	ae, av, ar := splitEpoch(a)
+	be, bv, br := splitEpoch(b)
 	if c := compareNumbers(ae, be); c != 0 {
 		return c
 	}
-	if c := compareDpkgPart(au, bu); c != 0 {
+	if c := part(av, bv); c != 0 {
 		return c
 	}
-	return compareDpkgPart(ar, br)
+	return part(ar, br)
 }
 
 // compareDpkgPart alternates non-digit and digit runs. In a non-digit run a

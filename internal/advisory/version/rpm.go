@@ -21,19 +21,6 @@ func validRPM(v string) bool {
 	return true
 }
 
-// compareRPM orders epoch, version and release in turn; a missing epoch is 0.
-func compareRPM(a, b string) int {
-	ae, av, ar := splitDpkg(a)
-	be, bv, br := splitDpkg(b)
-	if c := compareNumbers(ae, be); c != 0 {
-		return c
-	}
-	if c := compareRPMPart(av, bv); c != 0 {
-		return c
-	}
-	return compareRPMPart(ar, br)
-}
-
 // compareRPMPart is rpmvercmp: runs of digits or letters, everything else only
 // separates; "~" sorts before the end, "^" after it but before anything else.
 func compareRPMPart(a, b string) int {

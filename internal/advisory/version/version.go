@@ -147,9 +147,9 @@ func (s Scheme) compare(a, b string) int {
 	}
 	switch s {
 	case DPKG:
-		return compareDpkg(a, b)
+		return compareEpoch(a, b, compareDpkgPart)
 	case RPM:
-		return compareRPM(a, b)
+		return compareEpoch(a, b, compareRPMPart)
 	case APK:
 		return compareAPK(a, b)
 	case PEP440:
