@@ -66,7 +66,7 @@ func pnpmPath(path string) (name, version string) {
 		return path, ""
 	}
 	name, version = path[:i], path[i+1:]
-	if host, rest, ok := strings.Cut(name, "/"); ok && host[0] != '@' {
+	if host, rest, ok := strings.Cut(name, "/"); ok && !strings.HasPrefix(host, "@") {
 		if !strings.Contains(host, ".") || !strings.Contains(version, ".") {
 			return name, "" // a repository and a commit
 		}

@@ -193,10 +193,7 @@ func TestDeclared(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.c.Name(), func(t *testing.T) {
-			var got []string
-			for _, row := range langpkgtest.Rows(t, tt.c, true, tt.path, tt.text) {
-				got = append(got, row)
-			}
+			got := langpkgtest.Rows(t, tt.c, true, tt.path, tt.text)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Error(diff)
 			}
