@@ -298,18 +298,24 @@ func goFacts(path string, info *debug.BuildInfo, text *versionScan) []seawall.Fa
 		add(info.Main.Path, version)
 	}
 	for _, d := range info.Deps {
-		name, v := d.Path, d.Version
-		if r := d.Replace; r != nil {
-			if r.Version == "" || r.Version == "(devel)" {
-				v = "" // replaced by a directory: its version is not known
-			} else {
-				name, v = r.Path, r.Version
-			}
+		m := d
+		if r := d.Replace; r != nil && released(r.Version) {
+			m = r
+		} else if r != nil {
+			m = &debug.Module{Path: d.Path} // replaced by a directory
 		}
-		add(name, v)
+		if released(m.Version) {
+			add(m.Path, m.Version)
+		} else {
+			add(m.Path, "")
+		}
 	}
 	return facts
 }
+
+// released reports whether a module's version is one: what was built from a
+// directory or a workspace has "(devel)" or none.
+func released(version string) bool { return version != "" && version != "(devel)" }
 
 // toolchainVersion turns what the toolchain calls itself into the version its
 // advisories use: "go1.21.3 X:boringcrypto" is 1.21.3, "go1.22rc1" is
@@ -347,7 +353,7 @@ func mainVersion(info *debug.BuildInfo) (version string, stamped bool) {
 	if main.Replace != nil {
 		main = main.Replace
 	}
-	if v := main.Version; v != "" && v != "(devel)" && !strings.HasPrefix(v, "v0.0.0-") {
+	if v := main.Version; released(v) && !strings.HasPrefix(v, "v0.0.0-") {
 		return v, true
 	}
 	for _, s := range info.Settings {

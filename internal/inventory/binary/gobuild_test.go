@@ -143,12 +143,12 @@ func TestGoCommand(t *testing.T) {
 func TestGoReplaceAndSiblings(t *testing.T) {
 	info, err := debug.ParseBuildInfo("path\tgo.etcd.io/etcd/server/v3/etcdmain\nmod\tgo.etcd.io/etcd/server/v3\t(devel)\t\n" +
 		"dep\tgo.etcd.io/etcd/api/v3\tv3.5.9\n=>\t../api\t(devel)\t\ndep\tgo.etcd.io/etcd/pkg/v3\tv3.5.9\n=>\t../pkg\t(devel)\t\n" +
-		"dep\tgithub.com/old/lib\tv1.0.0\n=>\tgithub.com/new/lib\tv1.0.1\th1:x=\n")
+		"dep\tgithub.com/old/lib\tv1.0.0\n=>\tgithub.com/new/lib\tv1.0.1\th1:x=\ndep\tgithub.com/work/space\t(devel)\t\n")
 	if err != nil {
 		t.Fatal(err)
 	}
 	info.GoVersion = "go1.19.9"
-	want := []string{"Go github.com/new/lib v1.0.1", "Go go.etcd.io/etcd/api/v3 ", "Go go.etcd.io/etcd/pkg/v3 ", "Go stdlib 1.19.9", "generic etcd 3.5.9"}
+	want := []string{"Go github.com/new/lib v1.0.1", "Go github.com/work/space ", "Go go.etcd.io/etcd/api/v3 ", "Go go.etcd.io/etcd/pkg/v3 ", "Go stdlib 1.19.9", "generic etcd 3.5.9"}
 	if diff := cmp.Diff(want, rows(goFacts("etcd", info, &versionScan{}))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
