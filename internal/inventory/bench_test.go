@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -123,6 +124,19 @@ func TestTooManyPathsAreRefused(t *testing.T) {
 	}
 }
 
+// TestLinksCannotMultiplyFactsWithoutBound: a lock file and many names for it.
+func TestLinksCannotMultiplyFactsWithoutBound(t *testing.T) {
+	const packages = 10_000
+	entries := []seawall.Entry{file("0.list", strings.Repeat("x 1\n", packages))}
+	for i := range maxFacts/packages + 1 {
+		entries = append(entries, kind(seawall.EntryHardlink, fmt.Sprint("link", i, ".list"), "0.list"))
+	}
+	_, err := Run(t.Context(), image(layer("L0", entries...)), Options{Collectors: []Collector{listCollector{}}})
+	if !errors.Is(err, seawall.ErrBound) {
+		t.Errorf("error = %v", err)
+	}
+}
+
 // TestDeepPathsAreCountedOnce: each entry implies a thousand directories, all the same.
 func TestDeepPathsAreCountedOnce(t *testing.T) {
 	r := newRecorder(0, true)
@@ -135,7 +149,7 @@ func TestDeepPathsAreCountedOnce(t *testing.T) {
 			}
 		}
 	}
-	if got := r.finish(); len(got.Dirs) != 1000 || len(got.Paths) != 200 {
+	if got, err := r.finish(); err != nil || len(got.Dirs) != 1000 || len(got.Paths) != 200 {
 		t.Errorf("%d directories, %d paths", len(got.Dirs), len(got.Paths))
 	}
 }

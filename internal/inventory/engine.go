@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -159,7 +160,10 @@ func (e *engine) layer(ctx context.Context, layer seawall.Layer, several bool) (
 	if err := w.run(layer); err != nil {
 		return nil, err
 	}
-	facts := w.rec.finish()
+	facts, err := w.rec.finish()
+	if err != nil {
+		return nil, fmt.Errorf("layer %d: %w", layer.Info().Index, err)
+	}
 	if cached && w.rec.reproducible() {
 		e.Cache.Put(key, e.Collectors, facts)
 	}

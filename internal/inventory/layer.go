@@ -63,6 +63,9 @@ type Problem struct {
 
 const (
 	problemsKept = 3
+	// maxFacts bounds the facts of one layer, at some 600 bytes each: hard links
+	// multiply them at no cost to whoever makes the image.
+	maxFacts = 2 << 20
 	// maxReason bounds the text of one problem: it may quote what an attacker wrote.
 	maxReason = 300
 	// maxPaths bounds what is remembered of one layer, at some 20 bytes a path.
@@ -155,17 +158,9 @@ type recorder struct {
 
 	mu      sync.Mutex
 	files   []sequencedFacts
+	count   int // of facts in files, and of those there was no room for
 	tallies []Tally
 	missed  Problems
-}
-
-// link is a wanted hard link: a second name of an earlier entry.
-type link struct {
-	path       string
-	hash       uint64
-	seq        int
-	target     int // sequence number of the entry with the content
-	collectors []int
 }
 
 type sequencedFacts struct {
@@ -242,7 +237,8 @@ func (r *recorder) facts(j *job, collector int, facts []seawall.Fact, spent time
 	if err != nil {
 		t.Problems.add(j.path, err.Error())
 	}
-	if len(facts) > 0 {
+	r.count += len(facts)
+	if len(facts) > 0 && r.count <= maxFacts { // finish reports too many
 		r.files = append(r.files, sequencedFacts{FileFacts{j.path, collector, facts}, j.seq, j.hash})
 	}
 }
@@ -282,13 +278,16 @@ func (r *recorder) reproducible() bool {
 }
 
 // finish puts everything in order, once the walk and all its work are done.
-func (r *recorder) finish() *LayerFacts {
+func (r *recorder) finish() (*LayerFacts, error) {
+	r.followLinks()
+	if r.count > maxFacts {
+		return nil, fmt.Errorf("more than %d packages and other facts in one layer: %w", maxFacts, seawall.ErrBound)
+	}
 	l := &LayerFacts{
 		Paths: sortedSet(r.paths), Dirs: slices.Sorted(maps.Keys(r.dirs)),
 		Whiteouts: sortedSet(r.whiteouts), Opaques: sortedSet(r.opaques),
 		Tallies: r.tallies, Missed: r.missed,
 	}
-	r.followLinks()
 	slices.SortFunc(r.files, func(a, b sequencedFacts) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Collector, b.Collector), cmp.Compare(a.seq, b.seq))
 	})
@@ -300,30 +299,7 @@ func (r *recorder) finish() *LayerFacts {
 		}
 		l.Files = append(l.Files, f.FileFacts)
 	}
-	return l
-}
-
-// followLinks repeats the facts of files under their further names.
-func (r *recorder) followLinks() {
-	if len(r.links) == 0 {
-		return
-	}
-	byTarget := map[int][]link{}
-	for _, l := range r.links {
-		byTarget[l.target] = append(byTarget[l.target], l)
-	}
-	for _, f := range r.files {
-		for _, l := range byTarget[f.seq] {
-			if !slices.Contains(l.collectors, f.Collector) {
-				continue
-			}
-			facts := make([]seawall.Fact, len(f.Facts))
-			for i := range facts {
-				facts[i] = movePath(f.Facts[i], f.Path, l.path)
-			}
-			r.files = append(r.files, sequencedFacts{FileFacts{l.path, f.Collector, facts}, l.seq, l.hash})
-		}
-	}
+	return l, nil
 }
 
 func sortedSet[T cmp.Ordered](s []T) []T {
@@ -352,40 +328,4 @@ func setPath(f *seawall.Fact, path string) {
 	case f.Match != nil && f.Match.Location.Path == "":
 		f.Match.Location.Path = path
 	}
-}
-
-// movePath returns a copy of a fact found through another name of the same file.
-func movePath(f seawall.Fact, from, to string) seawall.Fact {
-	move := func(p string) string {
-		if p == from {
-			return to
-		}
-		return p
-	}
-	switch {
-	case f.Package != nil:
-		p := *f.Package
-		p.Locations = slices.Clone(p.Locations)
-		for i := range p.Locations {
-			p.Locations[i].Path = move(p.Locations[i].Path)
-		}
-		f.Package = &p
-	case f.File != nil:
-		file := *f.File
-		file.Path = move(file.Path)
-		f.File = &file
-	case f.Config != nil:
-		c := *f.Config
-		c.Path = move(c.Path)
-		f.Config = &c
-	case f.Object != nil:
-		o := *f.Object
-		o.Path = move(o.Path)
-		f.Object = &o
-	case f.Match != nil:
-		m := *f.Match
-		m.Location.Path = move(m.Location.Path)
-		f.Match = &m
-	}
-	return f
 }

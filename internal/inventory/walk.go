@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/seawall-security/seawall/internal/seawall"
 )
@@ -36,15 +35,6 @@ type collected struct {
 	seq        int
 	size       int64
 	collectors []int
-}
-
-// lateLink is a second name whose content has passed unread.
-type lateLink struct {
-	path string
-	info fs.FileInfo
-	hash uint64
-	seq  int
-	have []int // collectors that have the content from its first name
 }
 
 // job is one wanted file.
@@ -123,90 +113,6 @@ func (w *walk) visit(e seawall.Entry) error {
 	w.collected[j.path] = collected{seq: j.seq, size: e.Info.Size(), collectors: j.collectors}
 	return w.read(j, &e)
 }
-
-// hardlink gives a second name's collectors what they found under the first, and
-// notes the link as late for those that did not want the first.
-func (w *walk) hardlink(e *seawall.Entry, hash uint64) {
-	target, known := w.collected[e.Link]
-	info := sizedInfo{e.Info, 1} // not empty; its real size is known once it is read
-	if known {
-		info.size = target.size
-	}
-	wanting := w.wanted(e.Path, info)
-	var shared []int
-	for _, c := range wanting {
-		if slices.Contains(target.collectors, c) {
-			shared = append(shared, c)
-		}
-	}
-	if len(wanting) > 0 {
-		w.rec.want(hash, w.seq)
-	}
-	if len(shared) > 0 {
-		w.rec.links = append(w.rec.links, link{path: e.Path, hash: hash, seq: w.seq, target: target.seq, collectors: shared})
-		target.collectors = shared
-		w.collected[e.Path] = target
-	}
-	if len(shared) < len(wanting) {
-		if w.late == nil {
-			w.late = map[string][]lateLink{}
-		}
-		w.late[e.Link] = append(w.late[e.Link], lateLink{e.Path, e.Info, hash, w.seq, shared})
-	}
-}
-
-// visitLate takes an entry of the layer's second walk: contents of late links are
-// collected under the first of the links' names, the others follow it.
-func (w *walk) visitLate(e seawall.Entry) error {
-	links := w.late[e.Path]
-	if len(links) == 0 || e.Kind != seawall.EntryFile {
-		return nil
-	}
-	delete(w.late, e.Path)
-	var first *job
-	for _, l := range links {
-		info := sizedInfo{l.info, e.Info.Size()}
-		collectors := slices.DeleteFunc(slices.Clone(w.wanted(l.path, info)), func(c int) bool { return slices.Contains(l.have, c) })
-		if len(collectors) == 0 {
-			continue
-		}
-		if first == nil {
-			first = &job{walk: w, path: l.path, info: info, seq: l.seq, hash: l.hash, collectors: collectors}
-			continue
-		}
-		for _, c := range collectors {
-			if !slices.Contains(first.collectors, c) {
-				w.rec.problem(c, l.path, "hard link to content that was read as "+first.path)
-			}
-		}
-		w.rec.links = append(w.rec.links, link{path: l.path, hash: l.hash, seq: l.seq, target: first.seq, collectors: collectors})
-	}
-	if first == nil {
-		return nil
-	}
-	return w.read(first, &e)
-}
-
-// giveUpLate reports the links whose content was not to be had.
-func (w *walk) giveUpLate() {
-	for target, links := range w.late {
-		for _, l := range links {
-			for _, c := range w.wanted(l.path, sizedInfo{l.info, 1}) {
-				if !slices.Contains(l.have, c) {
-					w.rec.problem(c, l.path, "hard link to "+target+", whose content cannot be read again")
-				}
-			}
-		}
-	}
-}
-
-// sizedInfo is a hard link's information with the size of its target, which the archive leaves out.
-type sizedInfo struct {
-	fs.FileInfo
-	size int64
-}
-
-func (i sizedInfo) Size() int64 { return i.size }
 
 // wanted returns the collectors that want a file, valid until the next call.
 func (w *walk) wanted(path string, info fs.FileInfo) []int {
@@ -316,79 +222,4 @@ func shortRead(err error) error {
 		return fmt.Errorf("content ends before its size: %w", seawall.ErrCorrupt)
 	}
 	return err
-}
-
-// stream sends a file through its collectors' streams chunk by chunk, one
-// goroutine apart so that inflating goes on.
-func (w *walk) stream(j *job, r io.Reader, size int64) error {
-	j.chunks = make(chan []byte, 4)
-	w.jobs.Add(1)
-	go w.consume(j)
-	defer close(j.chunks)
-	for size > 0 {
-		pages, err := w.Memory.acquire(w.ctx, 1)
-		if err != nil {
-			return err
-		}
-		n := min(size, pageSize)
-		if _, err := io.ReadFull(r, pages[0][:n]); err != nil {
-			w.Memory.release(pages)
-			return fmt.Errorf("reading %s: %w", j.path, shortRead(err))
-		}
-		j.chunks <- pages[0][:n]
-		size -= n
-	}
-	return nil
-}
-
-// consume feeds a streamed file's chunks to its collectors until the channel closes.
-func (w *walk) consume(j *job) {
-	defer w.jobs.Done()
-	streams := make([]streamState, len(j.collectors))
-	for i, c := range j.collectors {
-		streams[i] = streamState{collector: c}
-		streams[i].try(j, func() error {
-			streams[i].stream = w.Collectors[c].(Streamer).Stream(j.path, j.info)
-			return nil
-		})
-	}
-	for chunk := range j.chunks {
-		for i := range streams {
-			s := &streams[i]
-			s.try(j, func() error { _, err := s.stream.Write(chunk); return err })
-		}
-		w.Memory.release([][]byte{chunk[:pageSize]})
-	}
-	for i := range streams {
-		s := &streams[i]
-		var facts []seawall.Fact
-		s.try(j, func() (err error) { facts, err = s.stream.Facts(); return err })
-		w.rec.facts(j, s.collector, facts, s.spent, s.err)
-	}
-}
-
-// streamState is one collector's stream of one file.
-type streamState struct {
-	collector int
-	stream    Stream
-	spent     time.Duration
-	err       error
-	over      bool // no stream wanted, an error or a panic: nothing more is sent
-}
-
-// try runs one step unless the stream is over.
-func (s *streamState) try(j *job, step func() error) {
-	if s.over {
-		return
-	}
-	start := time.Now()
-	defer func() {
-		s.spent += time.Since(start)
-		if p := recover(); p != nil {
-			j.walk.rec.failed(s.collector, j.path, p)
-			s.over = true
-		}
-	}()
-	s.err = step()
-	s.over = s.err != nil || s.stream == nil
 }
