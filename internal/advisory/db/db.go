@@ -6,7 +6,7 @@
 // others byte for byte. A section of advisories holds two kinds of zstd block:
 //
 //   - advisory blocks: what an advisory says of itself (aliases, scores, dates,
-//     references), in the order of the identifiers;
+//     references), those of one package side by side;
 //   - package blocks: per ecosystem the packages in the order of their canonical
 //     names, each with its statements (ranges, versions, states), which point at
 //     advisories by number.

@@ -337,7 +337,7 @@ func (r *Reader) Verify() error {
 }
 
 // Select yields the advisories for which match is true, with their statements,
-// feed by feed in the order of the identifiers; nil matches all. It reads every
+// feed by feed, in an order that depends on nothing but the content; nil matches all. It reads every
 // block: for export and search, not for matching packages.
 func (r *Reader) Select(match func(*advisory.Advisory) bool) iter.Seq2[*advisory.Advisory, error] {
 	return func(yield func(*advisory.Advisory, error) bool) {

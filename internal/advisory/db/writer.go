@@ -333,14 +333,31 @@ func (k *blocks) finish() (offset uint32) {
 	return offset
 }
 
-// advisories writes the advisories by identifier, merging equal ones, and
+// homes returns for each identifier the first package it is about: advisories
+// are written by package, so that those of one package lie in one block.
+func (f *feed) homes() map[string]string {
+	homes := make(map[string]string, len(f.advisories))
+	for _, s := range f.statements {
+		id, home := f.advisories[s.advisory].id, s.ecosystem+"\x00"+s.name
+		if known, ok := homes[id]; !ok || home < known {
+			homes[id] = home
+		}
+	}
+	return homes
+}
+
+// advisories writes the advisories, merging those of one identifier, and
 // returns the number each was given.
 func (b *builder) advisories(w *Writer, f *feed, s *section) (numbers []uint32) {
+	homes := f.homes()
 	order := make([]int, len(f.advisories))
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(i, j int) int { return strings.Compare(f.advisories[i].id, f.advisories[j].id) })
+	slices.SortStableFunc(order, func(i, j int) int {
+		x, y := f.advisories[i].id, f.advisories[j].id
+		return cmp.Or(strings.Compare(homes[x], homes[y]), strings.Compare(x, y))
+	})
 	numbers = make([]uint32, len(order))
 	k := blocks{b: b, size: advisoryBlock}
 	var entry []byte
