@@ -1,10 +1,7 @@
 package archive
 
 import (
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,33 +23,35 @@ func (Docker) Schemes() []string { return []string{"docker-archive"} }
 
 // Open implements source.Opener.
 func (Docker) Open(ctx context.Context, name string, o source.Options) (seawall.Target, error) {
-	file, choice := splitName(name)
+	file, choice := SplitName(name)
 	t, err := openTar(ctx, file, o)
 	if err != nil {
 		return nil, fmt.Errorf("docker-archive:%s: %w", name, err)
 	}
-	target, err := openDocker(ctx, t, choice, cmp.Or(stdinName(file), name), o)
+	target, err := openDocker(ctx, t, choice, Exported{Name: name}, o)
 	if err != nil {
 		return nil, fmt.Errorf("docker-archive:%s: %w", name, err)
 	}
 	return target, nil
 }
 
-func stdinName(file string) string {
-	if file == "-" {
-		return "stdin"
-	}
-	return ""
+// Exported is what an engine says about an image it exports.
+type Exported struct {
+	// Name is what the user called it.
+	Name                  string
+	RepoTags, RepoDigests []string
+	// Size is about what the export will come to, in bytes; 0 when unknown.
+	Size int64
 }
 
-// Export opens the stream an engine's image export writes: a docker-archive
-// holding one image. name is what the user called it.
-func Export(ctx context.Context, r io.Reader, name string, o source.Options) (seawall.Target, error) {
-	t, err := spooled(ctx, r, o)
+// Export opens the stream an engine's image export writes: a docker archive
+// holding one image.
+func Export(ctx context.Context, r io.Reader, e Exported, o source.Options) (seawall.Target, error) {
+	t, err := spooled(ctx, r, seawall.Progress{Asset: e.Name, Total: e.Size}, o)
 	if err != nil {
 		return nil, err
 	}
-	return openDocker(ctx, t, "", name, o)
+	return openDocker(ctx, t, "", e, o)
 }
 
 // saved is an element of a docker archive's manifest.json.
@@ -63,8 +62,8 @@ type saved struct {
 }
 
 // openDocker opens the chosen image of a docker archive. It takes over b, also on error.
-func openDocker(ctx context.Context, b bundle, choice, name string, o source.Options) (seawall.Target, error) {
-	t, err := resolveDocker(ctx, b, choice, name, o)
+func openDocker(ctx context.Context, b bundle, choice string, e Exported, o source.Options) (seawall.Target, error) {
+	t, err := resolveDocker(ctx, b, choice, e, o)
 	if err != nil {
 		b.Close()
 		return nil, err
@@ -72,10 +71,10 @@ func openDocker(ctx context.Context, b bundle, choice, name string, o source.Opt
 	return t, nil
 }
 
-func resolveDocker(ctx context.Context, b bundle, choice, name string, o source.Options) (seawall.Target, error) {
+func resolveDocker(ctx context.Context, b bundle, choice string, e Exported, o source.Options) (seawall.Target, error) {
 	raw, err := readSmall(b, "manifest.json")
 	if errors.Is(err, fs.ErrNotExist) {
-		t, err := resolveOCI(ctx, b, choice, name, o)
+		t, err := resolveOCI(ctx, b, choice, e.Name, o)
 		if err != nil {
 			return nil, fmt.Errorf("no manifest.json, so not a docker archive: %w", err)
 		}
@@ -95,7 +94,10 @@ func resolveDocker(ctx context.Context, b bundle, choice, name string, o source.
 	if err != nil {
 		return nil, err
 	}
-	parts.Name = name
+	parts.Name, parts.RepoDigests = e.Name, e.RepoDigests
+	if len(e.RepoTags) > 0 {
+		parts.RepoTags = e.RepoTags
+	}
 	if err := image.CheckPlatform(parts.Config, o.Platform); err != nil {
 		return nil, err
 	}
@@ -156,9 +158,8 @@ func savedParts(b bundle, m saved) (image.Parts, error) {
 	if err != nil {
 		return image.Parts{}, missing("configuration", err)
 	}
-	sum := sha256.Sum256(config)
-	if got, want := hex.EncodeToString(sum[:]), configName(m.Config); got != want && image.CheckDigest("sha256:"+want) == nil {
-		return image.Parts{}, fmt.Errorf("configuration %s: %w: the content has digest sha256:%s", m.Config, seawall.ErrCorrupt, got)
+	if got, want := image.Digest(config), "sha256:"+configName(m.Config); got != want && image.CheckDigest(want) == nil {
+		return image.Parts{}, fmt.Errorf("configuration %s: %w: the content has digest %s", m.Config, seawall.ErrCorrupt, got)
 	}
 	parts := image.Parts{Config: config, RepoTags: m.RepoTags, Closer: b}
 	for i, file := range m.Layers {

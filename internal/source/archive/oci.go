@@ -24,7 +24,7 @@ func (Layout) Schemes() []string { return []string{"oci"} }
 
 // Open implements source.Opener.
 func (Layout) Open(ctx context.Context, name string, o source.Options) (seawall.Target, error) {
-	dir, choice := splitName(name)
+	dir, choice := SplitName(name)
 	t, err := openLayout(ctx, dir, choice, name, o)
 	if err != nil {
 		return nil, fmt.Errorf("oci:%s: %w", name, err)
@@ -54,7 +54,7 @@ func (OCI) Schemes() []string { return []string{"oci-archive"} }
 
 // Open implements source.Opener.
 func (OCI) Open(ctx context.Context, name string, o source.Options) (seawall.Target, error) {
-	file, choice := splitName(name)
+	file, choice := SplitName(name)
 	t, err := openTar(ctx, file, o)
 	if err != nil {
 		return nil, fmt.Errorf("oci-archive:%s: %w", name, err)
@@ -66,9 +66,9 @@ func (OCI) Open(ctx context.Context, name string, o source.Options) (seawall.Tar
 	return target, nil
 }
 
-// splitName splits "PATH", "PATH:CHOICE" or "PATH@DIGEST". As paths may hold
+// SplitName splits "PATH", "PATH:CHOICE" or "PATH@DIGEST". As paths may hold
 // colons, the shortest beginning that exists wins, after the whole.
-func splitName(name string) (file, choice string) {
+func SplitName(name string) (file, choice string) {
 	if _, err := os.Lstat(name); err == nil || name == "-" {
 		return name, ""
 	}

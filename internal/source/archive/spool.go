@@ -24,7 +24,7 @@ func openTar(ctx context.Context, name string, o source.Options) (*tarball, erro
 		if o.Stdin == nil {
 			return nil, fmt.Errorf("%w: no standard input to read an archive from", seawall.ErrUsage)
 		}
-		return spooled(ctx, o.Stdin, o)
+		return spooled(ctx, o.Stdin, seawall.Progress{Asset: "stdin"}, o)
 	}
 	f, err := os.Open(name)
 	if err != nil {
@@ -49,7 +49,7 @@ func openTarFile(ctx context.Context, f *os.File, o source.Options) (*tarball, e
 	}
 	if !st.Mode().IsRegular() {
 		defer f.Close()
-		return spooled(ctx, f, o)
+		return spooled(ctx, f, seawall.Progress{Asset: f.Name()}, o)
 	}
 	magic := make([]byte, 6)
 	n, err := f.ReadAt(magic, 0)
@@ -57,7 +57,7 @@ func openTarFile(ctx context.Context, f *os.File, o source.Options) (*tarball, e
 		return nil, fmt.Errorf("%w: %w", seawall.ErrUnreadable, err)
 	}
 	if compression(magic[:n]) != "" {
-		t, err := spooled(ctx, f, o)
+		t, err := spooled(ctx, f, seawall.Progress{Asset: f.Name()}, o)
 		if err == nil {
 			f.Close()
 		}
@@ -111,7 +111,7 @@ func inflate(r *bufio.Reader) (io.Reader, func(), error) {
 }
 
 // spooled copies a stream, decompressed, to a temporary file without a name and indexes it.
-func spooled(ctx context.Context, r io.Reader, o source.Options) (*tarball, error) {
+func spooled(ctx context.Context, r io.Reader, p seawall.Progress, o source.Options) (*tarball, error) {
 	f, err := unnamed()
 	if err != nil {
 		return nil, fmt.Errorf("%w: temporary file: %w", seawall.ErrUnreadable, err)
@@ -124,7 +124,7 @@ func spooled(ctx context.Context, r io.Reader, o source.Options) (*tarball, erro
 	}
 	done := make(chan result, 1)
 	go func() {
-		n, err := spool(f, r, o)
+		n, err := spool(f, r, p, o)
 		done <- result{n, err}
 	}()
 	var res result
@@ -145,14 +145,14 @@ func spooled(ctx context.Context, r io.Reader, o source.Options) (*tarball, erro
 	return t, nil
 }
 
-func spool(f *os.File, r io.Reader, o source.Options) (int64, error) {
+func spool(f *os.File, r io.Reader, progress seawall.Progress, o source.Options) (int64, error) {
 	in, done, err := inflate(bufio.NewReaderSize(r, 256<<10))
 	if err != nil {
 		return 0, spoolError(err)
 	}
 	defer done()
 	bound := o.Bounds.WithDefaults().Spool
-	progress := seawall.Progress{Stage: "spooling", Unit: "bytes"}
+	progress.Stage, progress.Unit = "spooling", "bytes"
 	buf := make([]byte, 256<<10)
 	for {
 		n, err := in.Read(buf)

@@ -87,4 +87,3 @@ func inflateFile(name string) error {
 	_, err = io.Copy(io.Discard, z)
 	return err
 }
-

@@ -1,8 +1,6 @@
 package image
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -46,9 +44,8 @@ func parseConfig(raw []byte) (*config, error) {
 
 // imageInfo is the asset's view of the configuration; layers and names are the caller's.
 func (c *config) imageInfo(raw []byte) *seawall.ImageInfo {
-	sum := sha256.Sum256(raw)
 	info := &seawall.ImageInfo{
-		ConfigDigest: "sha256:" + hex.EncodeToString(sum[:]),
+		ConfigDigest: Digest(raw),
 		Created:      c.Created,
 		User:         c.Config.User,
 		Entrypoint:   c.Config.Entrypoint,

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -216,6 +217,12 @@ func noPlatform(want Platform, images []Descriptor) error {
 	return seawall.WithHint(
 		fmt.Errorf("%w: no image for %s; there are %s", seawall.ErrUnreadable, want, strings.Join(have, ", ")),
 		"choose one with --platform "+have[0])
+}
+
+// Digest is the sha256 digest of raw.
+func Digest(raw []byte) string {
+	sum := sha256.Sum256(raw)
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // CheckDigest tells whether s is a digest we can verify: sha256 or sha512 in lower-case hexadecimal.
