@@ -77,7 +77,7 @@
     const d = el("details", { class: "card " + words[worst] }, el("summary", {}, who, counts, el("span", { class: "place" }, where.filter(Boolean).join(" · "))));
     d.addEventListener("toggle", () => {
       if (!d.open || d.children.length > 1) return;
-      const inside = el("div", { class: "inside" }, ...list.map(v => vulnerability(v)));
+      const inside = el("div", { class: "inside" }, g.r ? el("p", { class: "advice fix" }, g.r) : "", ...list.map(v => vulnerability(v)));
       if (g.p && g.p.length > 1) inside.append(...g.p.map(p => el("div", { class: "sub mono" }, p)));
       d.append(inside);
     });
@@ -87,7 +87,7 @@
     const marks = [v.k ? el("span", { class: "badge kev" }, "known exploited") : "", v.c ? el("span", { class: "badge line" }, "CVSS " + v.c) : ""].filter(Boolean);
     return el("div", { class: "row" }, badge(v.s),
       el("span", {}, identifier(v), v.y ? el("span", { class: "sub" }, el("br", {}), v.y.join(" ")) : ""),
-      el("span", { class: "wide" }, g ? el("b", {}, g.n + " " + g.v) : "", g && v.d ? el("br", {}) : "", v.d || (g ? "" : v.t.replaceAll("-", " ")), v.r ? el("span", { class: "sub" }, el("br", {}), v.r) : "", marks.length ? el("br", {}) : "", ...marks.flatMap(m => [m, " "])),
+      el("span", { class: "wide" }, g ? el("b", {}, g.n + " " + g.v) : "", g && v.d ? el("br", {}) : "", v.d, v.r ? el("span", { class: "sub" }, el("br", {}), v.r) : "", marks.length ? el("br", {}) : "", ...marks.flatMap(m => [m, " "])),
       v.f ? el("span", { class: "wide" }, el("span", { class: "sub" }, "fixed in "), el("span", { class: "mono fix" }, v.f)) : el("span", { class: "stuck wide" }, v.t.replaceAll("-", " ")),
       el("span", { class: "sub wide", title: "EPSS: probability of exploitation in the next 30 days" }, v.e ? "EPSS " + percent(v.e) : ""));
   }

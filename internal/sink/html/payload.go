@@ -28,6 +28,7 @@ type group struct {
 	Ecosystem string          `json:"e"`
 	Upgrade   string          `json:"u,omitempty"`
 	NoFix     string          `json:"x,omitempty"`
+	Advice    string          `json:"r,omitempty"`
 	Packages  []string        `json:"k,omitempty"`
 	Layer     int             `json:"l"`
 	Paths     []string        `json:"p,omitempty"`
@@ -136,7 +137,7 @@ func (b *builder) layer(l *seawall.LayerInfo) int {
 }
 
 func (b *builder) group(asset int, g *triage.Group) group {
-	out := group{Asset: asset, Name: g.Name, Version: g.Version, Ecosystem: g.Ecosystem, Upgrade: g.Upgrade, Layer: b.layer(g.Layer), Paths: g.Paths}
+	out := group{Asset: asset, Name: g.Name, Version: g.Version, Ecosystem: g.Ecosystem, Upgrade: g.Upgrade, Advice: g.Worst().Remediation, Layer: b.layer(g.Layer), Paths: g.Paths}
 	if g.Upgrade == "" {
 		out.NoFix = g.NoFix()
 	}
