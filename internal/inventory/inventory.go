@@ -9,6 +9,12 @@
 // layer's bytes and the collectors' versions, so they can be cached. Then the
 // layers are merged bottom-up by the whiteout rules of the OCI image
 // specification and every Joiner sees the merged result once.
+//
+// Content reaches a collector in one of three ways, which it cannot tell apart:
+// held in pages of a bounded Memory, read where it lies through a window (files
+// of a directory), or, when it is large and all its collectors are Streamers, in
+// chunks. A hard link has the facts of its content under its own path; where
+// nobody wanted the content by its first name the layer is walked again.
 package inventory
 
 import (
