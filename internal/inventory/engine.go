@@ -48,6 +48,8 @@ const (
 	queueLength = 64
 	// maxWalks is how many layers inflate at once.
 	maxWalks = 4
+	// maxLayers bounds a target; no runtime stacks more than a few hundred.
+	maxLayers = 1000
 
 	progressEvery = 250 * time.Millisecond
 )
@@ -66,6 +68,9 @@ type Result struct {
 func Run(ctx context.Context, target seawall.Target, o Options) (*Result, error) {
 	o = o.withDefaults()
 	layers := target.Layers()
+	if len(layers) > maxLayers {
+		return nil, fmt.Errorf("%d layers, more than %d: %w", len(layers), maxLayers, seawall.ErrBound)
+	}
 	facts, err := readLayers(ctx, layers, o)
 	if err != nil {
 		return nil, err

@@ -416,6 +416,9 @@ func TestDamageEndsTheRun(t *testing.T) {
 		{"content held shorter than its size", short(10), "layer 0: reading a.bin: content ends before its size: corrupt input"},
 		{"content streamed shorter than its size", short(streamOver + 1), "layer 0: reading a.bin: content ends before its size: corrupt input"},
 	}
+	if _, err := Run(t.Context(), image(make([]fakeLayer, maxLayers+1)...), Options{}); !errors.Is(err, seawall.ErrBound) {
+		t.Errorf("too many layers: error = %v", err)
+	}
 	for _, tt := range tests {
 		_, err := Run(t.Context(), image(layer("L0"), tt.bad), Options{Collectors: []Collector{streamCollector{sumCollector{"s"}}}})
 		if !errors.Is(err, seawall.ErrCorrupt) || err.Error() != tt.want {
