@@ -36,10 +36,10 @@ import (
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
-// Version is the version of the file format; a reader refuses others.
-const Version = 1
-
 const (
+	// formatVersion is the version of the file format; a reader refuses others.
+	formatVersion = 1
+
 	magic      = "SWADVDB\n"
 	headerSize = 64
 	// signedText goes before the header in what is signed, so that a signature
@@ -67,7 +67,7 @@ type header struct {
 
 func (h header) append(b []byte) []byte {
 	b = append(b, magic...)
-	b = binary.LittleEndian.AppendUint32(b, Version)
+	b = binary.LittleEndian.AppendUint32(b, formatVersion)
 	b = binary.LittleEndian.AppendUint32(b, h.tableLength)
 	b = binary.LittleEndian.AppendUint64(b, h.tableOffset)
 	b = append(b, h.tableSum[:]...)
@@ -78,8 +78,8 @@ func parseHeader(b []byte) (h header, err error) {
 	if len(b) < headerSize || string(b[:len(magic)]) != magic {
 		return h, seawall.WithHint(fmt.Errorf("not an advisory database: %w", seawall.ErrCorrupt), "seawall db build --from DIR --out FILE makes one")
 	}
-	if v := binary.LittleEndian.Uint32(b[8:]); v != Version {
-		return h, seawall.WithHint(fmt.Errorf("advisory database of format %d, this program reads %d: %w", v, Version, seawall.ErrCorrupt),
+	if v := binary.LittleEndian.Uint32(b[8:]); v != formatVersion {
+		return h, seawall.WithHint(fmt.Errorf("advisory database of format %d, this program reads %d: %w", v, formatVersion, seawall.ErrCorrupt),
 			"run seawall db update with this version of seawall")
 	}
 	h.tableLength = binary.LittleEndian.Uint32(b[12:])

@@ -78,7 +78,7 @@ func comparator(s Scheme, operator, operand string) (Set, error) {
 		return Set{}, err
 	}
 	from, to := cut{version: operand}, cut{version: operand, after: true}
-	out := span{first, last}
+	out := span{lowest, highest}
 	switch operator {
 	case "", "=", "==":
 		out = span{from, to}

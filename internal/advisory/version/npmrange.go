@@ -143,7 +143,7 @@ func (p partial) exact() bool { return len(p.numbers) >= 3 }
 // floor is the cut just before the first version p names.
 func (p partial) floor() cut {
 	if len(p.numbers) == 0 {
-		return first
+		return lowest
 	}
 	return cut{version: p.String()}
 }
@@ -152,7 +152,7 @@ func (p partial) floor() cut {
 func (p partial) ceiling(s Scheme) cut {
 	switch {
 	case len(p.numbers) == 0:
-		return last
+		return highest
 	case p.exact():
 		return cut{version: p.String(), after: true}
 	default:
@@ -185,7 +185,7 @@ func npmComparator(s Scheme, operator, operand string) (Set, error) {
 	if !ok || operand == "" || s.Check(p.String()) != nil {
 		return Set{}, fmt.Errorf("%w: %.60q", ErrInvalid, operator+operand)
 	}
-	out := span{first, last}
+	out := span{lowest, highest}
 	switch operator {
 	case "", "=", "==":
 		out = span{p.floor(), p.ceiling(s)}
@@ -206,10 +206,10 @@ func npmComparator(s Scheme, operator, operand string) (Set, error) {
 	default:
 		return Set{}, fmt.Errorf("unknown operator %q", operator)
 	}
-	if out.from == last {
+	if out.from == highest {
 		return None(s), nil
 	}
-	if out.to == first {
+	if out.to == lowest {
 		return None(s), nil
 	}
 	return None(s).with(out), nil
@@ -222,7 +222,7 @@ func (p partial) caret(s Scheme) cut {
 			return below(s, p.bump(i))
 		}
 	}
-	return last
+	return highest
 }
 
 // tilde keeps major and minor, or what is given of them. Composer's tilde keeps
@@ -233,7 +233,7 @@ func (p partial) tilde(s Scheme) cut {
 		keep = len(p.numbers) - 1
 	}
 	if keep == 0 {
-		return last
+		return highest
 	}
 	return below(s, p.bump(keep-1))
 }

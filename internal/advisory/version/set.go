@@ -25,8 +25,8 @@ type cut struct {
 }
 
 var (
-	first = cut{end: -1}
-	last  = cut{end: 1}
+	lowest = cut{end: -1}
+	highest  = cut{end: 1}
 )
 
 func (s Set) compareCuts(a, b cut) int {
@@ -49,14 +49,14 @@ func (s Set) compareCuts(a, b cut) int {
 }
 
 // All is every version of a scheme.
-func All(s Scheme) Set { return Set{s, []span{{first, last}}} }
+func All(s Scheme) Set { return Set{s, []span{{lowest, highest}}} }
 
 // None is no version of a scheme.
 func None(s Scheme) Set { return Set{scheme: s} }
 
 // Between is the versions at or above from and below to; "" leaves a side open.
 func Between(s Scheme, from, to string) (Set, error) {
-	p := span{first, last}
+	p := span{lowest, highest}
 	if from != "" {
 		if err := s.Check(from); err != nil {
 			return Set{}, err
@@ -98,7 +98,7 @@ func (s Set) Union(o Set) Set {
 // Not is the versions outside the set.
 func (s Set) Not() Set {
 	out := Set{scheme: s.scheme}
-	from := first
+	from := lowest
 	for _, p := range s.spans {
 		if s.compareCuts(from, p.from) < 0 {
 			out.spans = append(out.spans, span{from, p.from})
@@ -106,7 +106,7 @@ func (s Set) Not() Set {
 		from = p.to
 	}
 	if from.end <= 0 {
-		out.spans = append(out.spans, span{from, last})
+		out.spans = append(out.spans, span{from, highest})
 	}
 	return out
 }
@@ -119,17 +119,6 @@ func (s Set) Minus(o Set) Set { return s.Intersect(o.Not()) }
 
 // Empty says whether no version is in the set.
 func (s Set) Empty() bool { return len(s.spans) == 0 }
-
-// Contains says whether a valid version is in the set.
-func (s Set) Contains(v Version) bool {
-	at := cut{version: v.text}
-	for _, p := range s.spans {
-		if s.compareCuts(p.from, at) <= 0 && s.compareCuts(at, p.to) < 0 {
-			return true
-		}
-	}
-	return false
-}
 
 // Ranges writes the set as one OSV range with an introduced event per span, or
 // nil for the empty set: callers must not store that as an Affected without

@@ -191,9 +191,6 @@ func (s Scheme) Parse(v string) (Version, error) {
 	return Version{s, v}, nil
 }
 
-// String returns the version as written.
-func (v Version) String() string { return v.text }
-
 // Compare orders v against another version of the same scheme.
 func (v Version) Compare(other string) (int, error) {
 	if err := v.scheme.Check(other); err != nil {
