@@ -25,8 +25,8 @@ type cut struct {
 }
 
 var (
-	lowest = cut{end: -1}
-	highest  = cut{end: 1}
+	lowest  = cut{end: -1}
+	highest = cut{end: 1}
 )
 
 func (s Set) compareCuts(a, b cut) int {
