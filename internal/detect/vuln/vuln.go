@@ -222,10 +222,28 @@ func concerns(f *advisory.Affected, p *seawall.Package, q query) bool {
 	if len(f.Arches) > 0 && p.Arch != "" && p.Arch != "noarch" && p.Arch != "all" && !slices.Contains(f.Arches, p.Arch) {
 		return false
 	}
-	if f.Module != "" {
-		return f.Module == p.Module
+	modular := p.Module != "" || strings.Contains(p.Version, ".module")
+	switch {
+	case f.Module == "":
+		return !q.modular || modularFix(f) == modular
+	case p.Module == "" && modular:
+		return mayBeOf(f.Module, p)
 	}
-	return !q.modular || modularFix(f) == (p.Module != "" || strings.Contains(p.Version, ".module"))
+	return f.Module == p.Module
+}
+
+// mayBeOf says whether a build that does not name its module may be of the
+// stream given: the package a module is named after has the stream's version.
+func mayBeOf(module string, p *seawall.Package) bool {
+	name, stream, _ := strings.Cut(module, ":")
+	if p.Name != name || strings.Trim(stream, "0123456789.") != "" {
+		return true
+	}
+	_, upstream, found := strings.Cut(p.Version, ":")
+	if !found {
+		upstream = p.Version
+	}
+	return strings.HasPrefix(upstream, stream+".")
 }
 
 // modularFix says whether a statement's fix was built as part of a module.

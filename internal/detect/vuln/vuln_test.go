@@ -155,8 +155,15 @@ func TestMatching(t *testing.T) {
 				adv("almalinux", "ALSA-2023:16", "AlmaLinux:8", "nodejs", "1:16.20.1-1.module_el8+1", upstream("CVE-2023-16"), statementOf(func(f *advisory.Affected) { f.Module = "nodejs:16" })),
 				adv("almalinux", "ALSA-2023:18", "AlmaLinux:8", "nodejs", "1:18.16.1-1.module_el8+2", upstream("CVE-2023-18"), statementOf(func(f *advisory.Affected) { f.Module = "nodejs:18" })),
 			},
-			[]seawall.Package{{Ecosystem: "AlmaLinux:8", Name: "nodejs", Version: "1:16.19.0-1.module_el8+0", Module: "nodejs:16"}},
-			[]string{"nodejs 1:16.19.0-1.module_el8+0: CVE-2023-16, fixed in 1:16.20.1-1.module_el8+1"},
+			[]seawall.Package{
+				{Ecosystem: "AlmaLinux:8", Name: "nodejs", Version: "1:16.19.0-1.module_el8+0", Module: "nodejs:16"},
+				pkg("AlmaLinux:8", "nodejs", "1:16.19.1-1.module_el8+0"), // its module is not known
+				pkg("AlmaLinux:8", "nodejs", "1:10.1.0-1.el8"),           // of no module
+			},
+			[]string{
+				"nodejs 1:16.19.0-1.module_el8+0: CVE-2023-16, fixed in 1:16.20.1-1.module_el8+1",
+				"nodejs 1:16.19.1-1.module_el8+0: CVE-2023-16, fixed in 1:16.20.1-1.module_el8+1",
+			},
 		},
 		"module builds and plain builds apart": {
 			[]advisory.Record{
