@@ -23,18 +23,18 @@ func explain(ref string, r name.Reference, err error) error {
 		host = "docker.io"
 	}
 	var hinted *seawall.Hinted
-	var answer *transport.Error
-	switch {
-	case errors.As(err, &hinted), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	if errors.As(err, &hinted) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%s: %w", ref, err)
-	case errors.As(err, &answer):
+	}
+	// The connection first: where HTTPS and plain HTTP were both tried, what the latter answered says little.
+	if what, hint := explainConnection(host, err); what != "" {
+		return seawall.WithHint(fmt.Errorf("%s: %w: %s: %w", ref, seawall.ErrUnreadable, what, err), hint)
+	}
+	var answer *transport.Error
+	if errors.As(err, &answer) {
 		return explainStatus(ref, host, answer)
 	}
-	what, hint := explainConnection(host, err)
-	if what == "" {
-		return fmt.Errorf("%s: %w", ref, marked(err))
-	}
-	return seawall.WithHint(fmt.Errorf("%s: %w: %s: %w", ref, seawall.ErrUnreadable, what, err), hint)
+	return fmt.Errorf("%s: %w", ref, marked(err))
 }
 
 // marked gives an error of the network the sentinel it lacks.
@@ -85,7 +85,7 @@ func explainConnection(host string, err error) (what, hint string) {
 			"put the authority's certificate in /etc/docker/certs.d/" + host + "/ca.crt; " + insecure
 	case errors.As(err, &hostname), errors.As(err, &invalid):
 		return "the certificate of " + host + " is not valid", "check the registry's name and certificate; " + insecure
-	case errors.As(err, &record), strings.Contains(err.Error(), "HTTP response to HTTPS client"), errors.Is(err, errPlain):
+	case errors.As(err, &record), errors.Is(err, errPlain), strings.Contains(err.Error(), "HTTP response to HTTPS client") && !plainTried(err):
 		return host + " speaks plain HTTP", insecure
 	case errors.As(err, &dns):
 		return "the name " + host + " is not known", "check the registry's name and this machine's DNS"
@@ -93,4 +93,10 @@ func explainConnection(host string, err error) (what, hint string) {
 		return host + " cannot be reached", "check the registry's address, the network and HTTPS_PROXY"
 	}
 	return "", ""
+}
+
+// plainTried tells that plain HTTP was answered, so that it is not the trouble.
+func plainTried(err error) bool {
+	var answer *transport.Error
+	return errors.As(err, &answer)
 }

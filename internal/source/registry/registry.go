@@ -82,7 +82,7 @@ func shownName(r name.Repository) string {
 // client speaks to one repository; it implements image.Store.
 type client struct {
 	http   *http.Client
-	base   *http.Transport
+	base   *connections
 	prefix string // scheme://host/v2/repository/
 	log    *slog.Logger
 	// top is the manifest the reference led to: it is not asked for twice.
@@ -107,7 +107,7 @@ func (op Opener) connect(ctx context.Context, r name.Reference, o source.Options
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
 	base := sec.transport()
-	retrying := &retry{inner: &plainGuard{inner: base, allowed: sec.plainAllowed}, wait: op.Wait, log: o.Logger}
+	retrying := &retry{inner: base, wait: op.Wait, log: o.Logger}
 	t, err := transport.NewWithContext(ctx, reg, auth, retrying, []string{r.Scope(transport.PullScope)})
 	if err != nil {
 		base.CloseIdleConnections()

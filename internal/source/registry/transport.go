@@ -68,53 +68,42 @@ func (s *security) plainAllowed(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// transport makes connections. The certificate of a listed host is not
-// verified; those of the others a request may be redirected to are.
-func (s *security) transport() *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.DisableCompression = true // digests are of the bytes as stored
-	t.ResponseHeaderTimeout = 60 * time.Second
-	t.TLSClientConfig = &tls.Config{RootCAs: s.roots}
-	if len(s.insecure) == 0 {
-		return t
-	}
-	t.TLSClientConfig.InsecureSkipVerify = true
-	t.TLSClientConfig.VerifyConnection = func(cs tls.ConnectionState) error {
-		for _, host := range s.insecure {
-			if h, _, err := net.SplitHostPort(host); host == cs.ServerName || err == nil && h == cs.ServerName {
-				return nil
-			}
-		}
-		return verify(cs, s.roots)
-	}
-	return t
+// transport makes connections: with the certificate verified, or, to listed
+// hosts only, without. A request may be redirected from one kind to the other.
+func (s *security) transport() *connections {
+	base := http.DefaultTransport.(*http.Transport).Clone()
+	base.DisableCompression = true // digests are of the bytes as stored
+	base.ResponseHeaderTimeout = 60 * time.Second
+	base.TLSClientConfig = &tls.Config{RootCAs: s.roots}
+	unverified := base.Clone()
+	unverified.TLSClientConfig.InsecureSkipVerify = true
+	return &connections{security: s, verified: base, unverified: unverified}
 }
 
-// verify is the check crypto/tls makes unless told to skip it.
-func verify(cs tls.ConnectionState, roots *x509.CertPool) error {
-	opts := x509.VerifyOptions{Roots: roots, DNSName: cs.ServerName, Intermediates: x509.NewCertPool()}
-	for _, cert := range cs.PeerCertificates[1:] {
-		opts.Intermediates.AddCert(cert)
-	}
-	_, err := cs.PeerCertificates[0].Verify(opts)
-	return err
+// connections is the bottom of the stack. It refuses plain HTTP to hosts it is
+// not allowed for, whoever asks for it: a redirect, a token server, a fallback.
+type connections struct {
+	*security
+	verified, unverified *http.Transport
 }
 
 // errPlain: a request would have gone out unprotected.
 var errPlain = errors.New("plain HTTP is not allowed")
 
-// plainGuard refuses plain HTTP to hosts it is not allowed for, whoever asks for
-// it: a redirect, a token server, a fallback.
-type plainGuard struct {
-	inner   http.RoundTripper
-	allowed func(host string) bool
+func (c *connections) RoundTrip(req *http.Request) (*http.Response, error) {
+	host := req.URL.Host
+	switch {
+	case req.URL.Scheme == "http" && !c.plainAllowed(host):
+		return nil, fmt.Errorf("%s: %w", host, errPlain)
+	case c.listed(host):
+		return c.unverified.RoundTrip(req)
+	}
+	return c.verified.RoundTrip(req)
 }
 
-func (g *plainGuard) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL.Scheme == "http" && !g.allowed(req.URL.Host) {
-		return nil, fmt.Errorf("%s: %w", req.URL.Host, errPlain)
-	}
-	return g.inner.RoundTrip(req)
+func (c *connections) CloseIdleConnections() {
+	c.verified.CloseIdleConnections()
+	c.unverified.CloseIdleConnections()
 }
 
 // Retries: half a second, doubled each time; a registry's own word counts up to a minute.
