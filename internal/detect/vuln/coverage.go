@@ -5,18 +5,26 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/seawall-security/seawall/internal/advisory"
 	"github.com/seawall-security/seawall/internal/advisory/version"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
-// maxNamed is how many packages a reason names.
-const maxNamed = 3
+const (
+	// maxNamed is how many packages a reason names.
+	maxNamed = 3
+	// staleAfter is the age from which advisories judge only in part: half a year
+	// of disclosures is missing.
+	staleAfter = 180 * 24 * time.Hour
+)
 
 // coverage counts, per ecosystem, what could be judged.
 type coverage struct {
 	lookup     advisory.Lookup
+	now        time.Time
+	updated    map[string]time.Time // by source, where known
 	ecosystems map[string]*ecosystemCoverage
 	databases  map[string]int // what is held, by ecosystem asked
 }
@@ -55,8 +63,15 @@ func (n *named) String() string {
 	return s
 }
 
-func newCoverage(lookup advisory.Lookup) *coverage {
-	return &coverage{lookup, map[string]*ecosystemCoverage{}, map[string]int{}}
+// newCoverage starts counting; a zero now judges no age.
+func newCoverage(lookup advisory.Lookup, now time.Time) *coverage {
+	c := &coverage{lookup: lookup, now: now, updated: map[string]time.Time{}, ecosystems: map[string]*ecosystemCoverage{}, databases: map[string]int{}}
+	for _, s := range lookup.Info().Sources {
+		if t, err := time.Parse(time.RFC3339, s.Updated); err == nil {
+			c.updated[s.Name] = t
+		}
+	}
+	return c
 }
 
 func (c *coverage) of(ecosystem string) *ecosystemCoverage {
@@ -132,11 +147,35 @@ func isSelective(source string) bool {
 	return source == "retirejs" // libraries that browsers load
 }
 
+// stale returns the day of the newest source of an ecosystem when that is too
+// long ago. A source without a date says nothing of its age.
+func (c *coverage) stale(ecosystem string) (day string, ok bool) {
+	var newest time.Time
+	for _, source := range c.lookup.Sources(ecosystem) {
+		updated, known := c.updated[source]
+		if !known {
+			return "", false
+		}
+		if updated.After(newest) {
+			newest = updated
+		}
+	}
+	if newest.IsZero() || c.now.IsZero() || c.now.Sub(newest) <= staleAfter {
+		return "", false
+	}
+	return newest.Format(time.DateOnly), true
+}
+
 // rows returns the coverage sorted by ecosystem.
 func (c *coverage) rows() []seawall.Coverage {
 	rows := make([]seawall.Coverage, 0, len(c.ecosystems))
 	for name, e := range c.ecosystems {
-		rows = append(rows, e.row(name))
+		row := e.row(name)
+		if day, ok := c.stale(name); ok && row.Status == seawall.CoverageOK {
+			row.Status, row.Remedy = seawall.CoveragePartial, updateCommand([]string{name})
+			row.Reason = "advisories as of " + day + ": nothing published since is known"
+		}
+		rows = append(rows, row)
 	}
 	slices.SortFunc(rows, func(a, b seawall.Coverage) int { return strings.Compare(a.Ecosystem, b.Ecosystem) })
 	return rows
@@ -178,7 +217,12 @@ func (e *ecosystemCoverage) row(name string) seawall.Coverage {
 		if _, known := version.SchemeOf(e.distribution); known {
 			fetch = append(fetch, e.distribution)
 		}
-		say("%s belonging to %s packages, for which this database has no advisories", packages(e.orphaned), e.distribution)
+		if e.orphaned == e.packages {
+			// No count: rows of several ecosystems then read alike and are shown as one.
+			say("brought by %s packages, for which this database has no advisories", e.distribution)
+		} else {
+			say("%s brought by %s packages, for which this database has no advisories", packages(e.orphaned), e.distribution)
+		}
 	}
 	if e.owned > 0 {
 		say("%s judged by the operating-system package they belong to", packages(e.owned))

@@ -40,7 +40,7 @@ func (*Detector) Name() string { return "vuln" }
 // version and rule. An error means the database is damaged.
 func (d *Detector) Detect(ctx context.Context, f detect.Facts) (detect.Result, error) {
 	var result detect.Result
-	coverage := newCoverage(d.lookup)
+	coverage := newCoverage(d.lookup, f.Now)
 	run := &run{lookup: d.lookup, advisories: map[advisory.Ref]*advisory.Advisory{}, found: map[string][]advisory.Match{}}
 	for _, s := range subjects(f.Packages, coverage) {
 		if err := ctx.Err(); err != nil {

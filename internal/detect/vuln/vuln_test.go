@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/seawall-security/seawall/internal/advisory"
@@ -418,7 +419,7 @@ func TestCoverage(t *testing.T) {
 		{Ecosystem: "Debian:12", Packages: 2, Status: seawall.CoverageNotEvaluated, Reason: "no advisories for Debian:12 in this database", Remedy: "seawall db update --ecosystem Debian:12"},
 		{Ecosystem: "Gentoo", Packages: 1, Status: seawall.CoverageNotEvaluated, Reason: "no advisory database for Gentoo is known to this program"},
 		{Ecosystem: "PyPI", Packages: 3, Status: seawall.CoveragePartial, Reason: "1 package with advisories but a version that cannot be ordered (django not a version)"},
-		{Ecosystem: "RubyGems", Packages: 1, Status: seawall.CoverageNotEvaluated, Reason: "1 package belonging to Debian:12 packages, for which this database has no advisories", Remedy: "seawall db update --ecosystem Debian:12"},
+		{Ecosystem: "RubyGems", Packages: 1, Status: seawall.CoverageNotEvaluated, Reason: "brought by Debian:12 packages, for which this database has no advisories", Remedy: "seawall db update --ecosystem Debian:12"},
 		{Ecosystem: "generic", Packages: 1, Status: seawall.CoverageNotEvaluated, Reason: "1 package that no advisory database covers (frobnicator)"},
 		{Ecosystem: "npm", Packages: 1, Status: seawall.CoveragePartial, Reason: "1 package judged only by what this database has for npm: advisories on some of its packages", Remedy: "seawall db update --ecosystem npm"},
 	}
@@ -432,6 +433,46 @@ func TestCoverage(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, run1(t, r, owned...).Coverage); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestStaleAdvisories: an ecosystem whose newest source is old is judged in part;
+// one recent source, or one without a date, is enough not to say so.
+func TestStaleAdvisories(t *testing.T) {
+	dated := func(source, updated string) advisory.Record {
+		return advisory.Record{Source: &seawall.DatabaseSource{Name: source, Updated: updated}}
+	}
+	now := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name    string
+		sources []advisory.Record
+		want    seawall.CoverageStatus
+	}{
+		{"old", []advisory.Record{dated("pypi", "2024-10-10T00:00:00Z")}, seawall.CoveragePartial},
+		{"half a year", []advisory.Record{dated("pypi", "2026-06-01T00:00:00Z")}, seawall.CoverageOK},
+		{"undated", []advisory.Record{dated("pypi", "")}, seawall.CoverageOK},
+	} {
+		w := db.NewWriter(db.Options{})
+		for _, r := range append(tt.sources, adv("pypi", "PYSEC-1", "PyPI", "django", "3.2.15")) {
+			if err := w.Add("pypi", r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var b bytes.Buffer
+		if _, err := w.WriteTo(&b); err != nil {
+			t.Fatal(err)
+		}
+		r, err := db.New(b.Bytes(), "test", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := New(r).Detect(context.Background(), detect.Facts{Now: now, Packages: []seawall.Package{pkg("PyPI", "django", "3.2.15")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := res.Coverage[0]; got.Status != tt.want || (tt.want == seawall.CoveragePartial) != strings.Contains(got.Reason, "2024-10-10") {
+			t.Errorf("%s: %+v", tt.name, got)
+		}
 	}
 }
 
