@@ -237,6 +237,9 @@ func (l *layer) walkTar(r *readAhead, visit func(seawall.Entry) error) error {
 		w.begin()
 		err = visit(e)
 		w.end()
+		if w.err != nil && (err == nil || errors.Is(err, w.err)) {
+			return tarError(w.err, last)
+		}
 		if err != nil {
 			return &visitError{err}
 		}
@@ -258,6 +261,7 @@ type tarWalk struct {
 	delivered int64
 	cur       *tarFile
 	live      bool
+	err       error // met by a reader: damage ends the walk even if the visitor does not mind
 }
 
 func (w *tarWalk) begin() { w.live, w.cur = true, nil }
@@ -281,10 +285,11 @@ func (f *tarFile) Read(p []byte) (int, error) {
 	}
 	n, err := f.w.tr.Read(p)
 	if f.w.delivered += int64(n); f.w.delivered > f.w.bound {
-		return n, overBound(fmt.Errorf("%w: its files hold more than %d bytes", seawall.ErrBound, f.w.bound))
+		err = overBound(fmt.Errorf("%w: its files hold more than %d bytes", seawall.ErrBound, f.w.bound))
 	}
 	if err != nil && err != io.EOF {
 		err = damaged(err)
+		f.w.err = err
 	}
 	return n, err
 }
