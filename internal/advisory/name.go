@@ -105,6 +105,22 @@ func suseRelease(release string) string {
 	return m[1] + "." + m[2]
 }
 
+// Published says whether a public database holds advisories for the ecosystem
+// that `seawall db update` can fetch. Others can still be built from own sources.
+func Published(ecosystem string) bool {
+	family, release, _ := strings.Cut(ecosystem, ":")
+	switch family {
+	case "npm", "Maven", "NuGet", "RubyGems", "Packagist", "Pub", "SwiftURL", "Hex", "ConanCenter", "Julia", "CRAN", "GitHub Actions",
+		"Go", "PyPI", "crates.io", "Bitnami", "generic", "Node.js", "Kubernetes",
+		"Debian", "Ubuntu", "Wolfi", "Chainguard", "Alpaquita", "MinimOS", "BellSoft Hardened Containers",
+		"Red Hat", "CentOS", "Rocky Linux", "AlmaLinux", "SUSE", "openSUSE", "Azure Linux", "openEuler", "Mageia":
+		return true
+	case "Alpine":
+		return release != ""
+	}
+	return false
+}
+
 // Canonical returns the spelling of a package name advisories are stored and
 // looked up by: PEP 503 for PyPI, lower case where the registry does not tell
 // cases apart, no scheme or ".git" for SwiftURL, the binary's name for
@@ -114,7 +130,7 @@ func Canonical(ecosystem, name string) string {
 	switch family {
 	case "PyPI":
 		return pep503(name)
-	case "npm", "Packagist", "NuGet", "Pub", "Hex", "GitHub Actions", "Bitnami", "Wolfi", "Chainguard", "Alpine":
+	case "Packagist", "NuGet", "Pub", "Hex", "GitHub Actions", "Bitnami", "Wolfi", "Chainguard", "Alpine":
 		return strings.ToLower(name)
 	case "SwiftURL":
 		name = strings.TrimPrefix(strings.TrimPrefix(strings.ToLower(name), "https://"), "http://")

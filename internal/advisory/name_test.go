@@ -47,7 +47,7 @@ func TestNormalizeEcosystem(t *testing.T) {
 func TestCanonical(t *testing.T) {
 	for _, c := range []struct{ ecosystem, in, want string }{
 		{"PyPI", "Zope.Interface__x", "zope-interface-x"},
-		{"npm", "@Scope/Name", "@scope/name"},
+		{"npm", "@Scope/Name", "@Scope/Name"},
 		{"Packagist", "Symfony/HTTP-Kernel", "symfony/http-kernel"},
 		{"Go", "github.com/Masterminds/semver", "github.com/Masterminds/semver"},
 		{"Maven", "org.Apache:Foo", "org.Apache:Foo"},

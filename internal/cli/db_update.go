@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seawall-security/seawall/internal/advisory"
 	advisoryall "github.com/seawall-security/seawall/internal/advisory/all"
 	"github.com/seawall-security/seawall/internal/advisory/db"
 	"github.com/seawall-security/seawall/internal/advisory/starter"
@@ -140,14 +141,14 @@ func (a *app) updateConfig(cmd *cobra.Command, f *updateFlags) (update.Config, e
 	if cfg.Sources, err = sourcesWith(f.sources); err != nil {
 		return cfg, usageError(cmd, err)
 	}
-	cfg.Ecosystems = a.wantedEcosystems(cfg.Sources, f.ecosystems, dir)
+	cfg.Ecosystems = a.wantedEcosystems(f.ecosystems, dir)
 	return cfg, nil
 }
 
 // wantedEcosystems are those asked for, those met by scans, and those the
 // database in use holds. An ecosystem asked for that nobody publishes is left in,
 // for update's error; met ones are passed over.
-func (a *app) wantedEcosystems(sources update.Sources, asked []string, cacheDir string) []string {
+func (a *app) wantedEcosystems(asked []string, cacheDir string) []string {
 	wanted := slices.Clone(asked)
 	met := readSeen(cacheDir)
 	if r, err := a.openDatabase(&databaseFlags{}, cacheDir); err == nil {
@@ -157,7 +158,7 @@ func (a *app) wantedEcosystems(sources update.Sources, asked []string, cacheDir 
 		r.Close()
 	}
 	for _, e := range met {
-		if sources.Covers(e) {
+		if advisory.Published(e) {
 			wanted = append(wanted, e)
 		}
 	}
@@ -169,7 +170,7 @@ func (a *app) wantedEcosystems(sources update.Sources, asked []string, cacheDir 
 func sourceFields(s *update.Sources) map[string]*string {
 	return map[string]*string{
 		"osv": &s.OSV, "kev": &s.KEV, "epss": &s.EPSS, "debian": &s.Debian, "wolfi": &s.Wolfi,
-		"chainguard": &s.Chainguard, "nodejs": &s.NodeCore, "alpine": &s.Alpine, "redhat": &s.RedHat,
+		"chainguard": &s.Chainguard, "nodejs": &s.NodeCore, "kubernetes": &s.Kubernetes, "alpine": &s.Alpine, "redhat": &s.RedHat,
 	}
 }
 

@@ -22,6 +22,8 @@ type Sources struct {
 	Wolfi      string `json:"wolfi"`
 	Chainguard string `json:"chainguard"`
 	NodeCore   string `json:"nodejs"`
+	// Kubernetes is an archive of OSV documents, the project's own feed.
+	Kubernetes string `json:"kubernetes"`
 	// Alpine is the base of the secdb: BASE/v3.20/main.json.
 	Alpine string `json:"alpine"`
 	// RedHat is the base of the CSAF VEX documents; BASE/archive_latest.txt names the archive.
@@ -38,6 +40,7 @@ func DefaultSources() Sources {
 		Wolfi:      "https://packages.wolfi.dev/os/security.json",
 		Chainguard: "https://packages.cgr.dev/chainguard/security.json",
 		NodeCore:   "https://raw.githubusercontent.com/nodejs/security-wg/main/vuln/core/index.json",
+		Kubernetes: "https://codeload.github.com/kubernetes-sigs/cve-feed-osv/tar.gz/refs/heads/main",
 		Alpine:     "https://secdb.alpinelinux.org",
 		RedHat:     "https://security.access.redhat.com/data/csaf/v2/vex",
 	}
@@ -84,23 +87,19 @@ func plan(s Sources, ecosystems []string) ([]feed, error) {
 // Ecosystems lists what an update can fetch, sorted; distributions stand for all their releases.
 func Ecosystems() []string {
 	return []string{
-		"AlmaLinux", "Alpine:RELEASE", "Azure Linux", "Bitnami", "CRAN", "Chainguard", "ConanCenter", "Debian", "GitHub Actions", "Go",
-		"Hex", "Julia", "Mageia", "Maven", "Node.js", "NuGet", "Packagist", "Pub", "PyPI", "Red Hat", "Rocky Linux", "RubyGems", "SUSE",
+		"Alpaquita", "AlmaLinux", "Alpine:RELEASE", "Azure Linux", "BellSoft Hardened Containers", "Bitnami", "CRAN", "Chainguard", "ConanCenter",
+		"Debian", "GitHub Actions", "Go", "Hex", "Julia", "Kubernetes", "Mageia", "Maven", "MinimOS", "Node.js", "NuGet", "Packagist", "Pub", "PyPI", "Red Hat", "Rocky Linux", "RubyGems", "SUSE",
 		"SwiftURL", "Ubuntu", "Wolfi", "crates.io", "generic", "npm", "openEuler", "openSUSE",
 	}
 }
 
-// Covers says whether some feed holds advisories of the ecosystem.
-func (s Sources) Covers(ecosystem string) bool {
-	_, ok := s.feedsOf(ecosystem)
-	return ok
-}
-
+// feedsOf returns the feeds of every ecosystem that is advisory.Published.
 func (s Sources) feedsOf(ecosystem string) ([]feed, bool) {
 	family, release, _ := strings.Cut(ecosystem, ":")
 	switch family {
 	case "npm", "Maven", "NuGet", "RubyGems", "Packagist", "Pub", "SwiftURL", "Hex", "ConanCenter", "Julia", "CRAN", "GitHub Actions",
-		"Ubuntu", "Rocky Linux", "SUSE", "openSUSE", "Azure Linux", "openEuler", "Mageia":
+		"Ubuntu", "Rocky Linux", "SUSE", "openSUSE", "Azure Linux", "openEuler", "Mageia",
+		"Alpaquita", "MinimOS", "BellSoft Hardened Containers":
 		return []feed{s.osvFeed(family)}, true
 	case "Go":
 		return []feed{s.osvFeed(family, "go")}, true
@@ -118,6 +117,8 @@ func (s Sources) feedsOf(ecosystem string) ([]feed, bool) {
 		return []feed{{name: "wolfi", urls: []string{s.Wolfi}}}, true
 	case "Chainguard":
 		return []feed{{name: "chainguard", urls: []string{s.Chainguard}}}, true
+	case "Kubernetes":
+		return []feed{{name: "kubernetes", urls: []string{s.Kubernetes}}}, true
 	case "Node.js":
 		return []feed{{name: "nodejs", urls: []string{s.NodeCore}}}, true
 	case "Red Hat", "CentOS":

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/seawall-security/seawall/internal/advisory"
-	"github.com/seawall-security/seawall/internal/advisory/version"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -189,7 +188,7 @@ func (e *ecosystemCoverage) row(name string) seawall.Coverage {
 	for _, ecosystem := range slices.Sorted(maps.Keys(e.uncovered)) {
 		n := e.uncovered[ecosystem]
 		missing += n
-		if _, known := version.SchemeOf(ecosystem); !known {
+		if !advisory.Published(ecosystem) {
 			say("no advisory database for %s is known to this program", ecosystem)
 			continue
 		}
@@ -214,7 +213,7 @@ func (e *ecosystemCoverage) row(name string) seawall.Coverage {
 		say("%s with advisories but a version that cannot be ordered (%s)", packages(n), &e.unordered)
 	}
 	if e.orphaned > 0 {
-		if _, known := version.SchemeOf(e.distribution); known {
+		if advisory.Published(e.distribution) {
 			fetch = append(fetch, e.distribution)
 		}
 		if e.orphaned == e.packages {

@@ -2,6 +2,7 @@ package vuln
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"strings"
 	"testing"
