@@ -1,11 +1,9 @@
 package all_test
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -90,19 +88,7 @@ func TestErrors(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := all.Open(t.Context(), tt.name, source.Options{Offline: true})
-			if !errors.Is(err, tt.class) {
-				t.Fatalf("error = %v, want %v", err, tt.class)
-			}
-			text := err.Error()
-			var h *seawall.Hinted
-			if errors.As(err, &h) {
-				text += " " + h.Hint
-			}
-			for _, w := range tt.words {
-				if !strings.Contains(text, w) {
-					t.Errorf("%q lacks %q", text, w)
-				}
-			}
+			sourcetest.WantError(t, err, tt.class, tt.words...)
 		})
 	}
 }

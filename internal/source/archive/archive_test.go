@@ -157,9 +157,9 @@ func TestSpoolLeavesNothing(t *testing.T) {
 func TestChoice(t *testing.T) {
 	dir := writeLayout(t, map[string]v1.Image{"a": sourcetest.Image(t, "amd64"), "b": sourcetest.Image(t, "arm64")})
 	_, err := archive.Layout{}.Open(t.Context(), dir, source.Options{})
-	wantError(t, err, seawall.ErrUnreadable, "several images", ":a")
+	sourcetest.WantError(t, err, seawall.ErrUnreadable, "several images", ":a")
 	_, err = archive.Layout{}.Open(t.Context(), dir+":c", source.Options{})
-	wantError(t, err, seawall.ErrUnreadable, `no image "c"`, ":b")
+	sourcetest.WantError(t, err, seawall.ErrUnreadable, `no image "c"`, ":b")
 	target, err := archive.Layout{}.Open(t.Context(), dir+":b", source.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -169,25 +169,7 @@ func TestChoice(t *testing.T) {
 	}
 	target.Close()
 	_, err = archive.Layout{}.Open(t.Context(), dir+":b", source.Options{Platform: "linux/s390x"})
-	wantError(t, err, seawall.ErrUnreadable, "linux/arm64, not linux/s390x", "--platform")
-}
-
-// wantError checks an error's class and that message and hint together hold words.
-func wantError(t *testing.T, err, class error, words ...string) {
-	t.Helper()
-	if !errors.Is(err, class) {
-		t.Fatalf("error = %v, want %v", err, class)
-	}
-	text := err.Error()
-	var h *seawall.Hinted
-	if errors.As(err, &h) {
-		text += " " + h.Hint
-	}
-	for _, w := range words {
-		if !strings.Contains(text, w) {
-			t.Errorf("error %q lacks %q", text, w)
-		}
-	}
+	sourcetest.WantError(t, err, seawall.ErrUnreadable, "linux/arm64, not linux/s390x", "--platform")
 }
 
 // TestDockerLegacy reads archives as Docker before 25 wrote them.
@@ -236,7 +218,7 @@ func TestDockerLegacy(t *testing.T) {
 				target.Close()
 			}
 			if tt.class != nil {
-				wantError(t, err, tt.class, tt.word)
+				sourcetest.WantError(t, err, tt.class, tt.word)
 				return
 			}
 			if err != nil {
@@ -290,7 +272,7 @@ func TestBadArchives(t *testing.T) {
 	} {
 		t.Run(filepath.Base(tt.name), func(t *testing.T) {
 			_, err := archive.Docker{}.Open(t.Context(), tt.name, source.Options{Bounds: source.Bounds{Spool: 1 << 20}})
-			wantError(t, err, tt.class, tt.word)
+			sourcetest.WantError(t, err, tt.class, tt.word)
 		})
 	}
 }

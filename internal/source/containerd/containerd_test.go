@@ -2,12 +2,10 @@ package containerd_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -108,9 +106,9 @@ func TestContainerd(t *testing.T) {
 		target.Close()
 	}
 	_, err = op.Open(t.Context(), "other:v1", source.Options{})
-	wantError(t, err, "default, k8s.io", "docker.io/library/app:v1 (in k8s.io)")
+	sourcetest.WantError(t, err, seawall.ErrUnreadable, "default, k8s.io", "docker.io/library/app:v1 (in k8s.io)")
 	_, err = op.Open(t.Context(), "app:v1", source.Options{Namespace: "default"})
-	wantError(t, err, "no such image in default")
+	sourcetest.WantError(t, err, seawall.ErrUnreadable, "no such image in default")
 
 	layers, err := img.Layers()
 	if err != nil {
@@ -127,27 +125,10 @@ func TestContainerd(t *testing.T) {
 	}
 	defer target.Close()
 	_, err = sourcetest.Dump(t.Context(), target)
-	wantError(t, err, "layer 1", gone.String(), "discard_unpacked_layers")
+	sourcetest.WantError(t, err, seawall.ErrUnreadable, "layer 1", gone.String(), "discard_unpacked_layers")
 }
 
 func TestNoContainerd(t *testing.T) {
 	_, err := containerd.Opener{Socket: filepath.Join(t.TempDir(), "absent.sock")}.Open(t.Context(), "a", source.Options{})
-	wantError(t, err, "absent.sock")
-}
-
-func wantError(t *testing.T, err error, words ...string) {
-	t.Helper()
-	if !errors.Is(err, seawall.ErrUnreadable) {
-		t.Fatalf("error = %v, want %v", err, seawall.ErrUnreadable)
-	}
-	text := err.Error()
-	var h *seawall.Hinted
-	if errors.As(err, &h) {
-		text += " " + h.Hint
-	}
-	for _, w := range words {
-		if !strings.Contains(text, w) {
-			t.Errorf("error %q lacks %q", text, w)
-		}
-	}
+	sourcetest.WantError(t, err, seawall.ErrUnreadable, "absent.sock")
 }

@@ -79,7 +79,7 @@ func (op Opener) hosts(offline bool) ([]string, error) {
 			}
 		default:
 			return nil, seawall.WithHint(fmt.Errorf("%w: %s is %q: only unix sockets and plain tcp are spoken to", seawall.ErrUsage, name, host),
-				"use docker save "+"IMAGE | seawall scan image docker-archive:-")
+				"use docker save IMAGE | seawall scan image docker-archive:-")
 		}
 		return []string{host}, nil
 	}

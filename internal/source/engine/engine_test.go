@@ -102,7 +102,7 @@ func TestPodman(t *testing.T) {
 		t.Errorf("asset = %s %v, want %s", a.ID, a.Image.RepoTags, config)
 	}
 	_, err = op.Open(t.Context(), "absent:v1", source.Options{})
-	wantError(t, err, "tried unix://"+socket, "docker.io/library/docker:absent:v1")
+	sourcetest.WantError(t, err, seawall.ErrUnreadable, "tried unix://"+socket, "docker.io/library/docker:absent:v1")
 }
 
 func TestUnreachable(t *testing.T) {
@@ -118,16 +118,17 @@ func TestUnreachable(t *testing.T) {
 		name    string
 		vars    map[string]string
 		offline bool
+		class   error
 		words   []string
 	}{
-		{"dead socket", map[string]string{"XDG_RUNTIME_DIR": dir}, false, []string{"tried", dead}},
-		{"ssh", map[string]string{"DOCKER_HOST": "ssh://x"}, false, []string{"only unix sockets", "docker save"}},
-		{"tls", map[string]string{"DOCKER_HOST": "tcp://x:1", "DOCKER_TLS_VERIFY": "1"}, false, []string{"only unix sockets"}},
-		{"offline tcp", map[string]string{"DOCKER_HOST": "tcp://x:1"}, true, []string{"offline"}},
+		{"dead socket", map[string]string{"XDG_RUNTIME_DIR": dir}, false, seawall.ErrUnreadable, []string{"tried", dead}},
+		{"ssh", map[string]string{"DOCKER_HOST": "ssh://x"}, false, seawall.ErrUsage, []string{"only unix sockets", "docker save"}},
+		{"tls", map[string]string{"DOCKER_HOST": "tcp://x:1", "DOCKER_TLS_VERIFY": "1"}, false, seawall.ErrUsage, []string{"only unix sockets"}},
+		{"offline tcp", map[string]string{"DOCKER_HOST": "tcp://x:1"}, true, seawall.ErrUnreadable, []string{"offline"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := engine.Opener{Env: env(tt.vars)}.Open(t.Context(), "a:b", source.Options{Offline: tt.offline})
-			wantError(t, err, tt.words...)
+			sourcetest.WantError(t, err, tt.class, tt.words...)
 		})
 	}
 }
@@ -157,22 +158,5 @@ func TestBrokenExport(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 1 {
 		t.Errorf("left in TMPDIR: %v", left)
-	}
-}
-
-func wantError(t *testing.T, err error, words ...string) {
-	t.Helper()
-	if !errors.Is(err, seawall.ErrUnreadable) && !errors.Is(err, seawall.ErrUsage) {
-		t.Fatalf("error = %v", err)
-	}
-	text := err.Error()
-	var h *seawall.Hinted
-	if errors.As(err, &h) {
-		text += " " + h.Hint
-	}
-	for _, w := range words {
-		if !strings.Contains(text, w) {
-			t.Errorf("error %q lacks %q", text, w)
-		}
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -230,25 +229,8 @@ func TestRegistry(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			credentials(t, host, tt.password)
 			_, err := tt.op.Open(t.Context(), host+"/"+tt.ref, tt.o)
-			wantError(t, err, tt.class, tt.words...)
+			sourcetest.WantError(t, err, tt.class, tt.words...)
 		})
-	}
-}
-
-func wantError(t *testing.T, err, class error, words ...string) {
-	t.Helper()
-	if !errors.Is(err, class) {
-		t.Fatalf("error = %v, want %v", err, class)
-	}
-	text := err.Error()
-	var h *seawall.Hinted
-	if errors.As(err, &h) {
-		text += " " + h.Hint
-	}
-	for _, w := range words {
-		if !strings.Contains(text, w) {
-			t.Errorf("error %q lacks %q", text, w)
-		}
 	}
 }
 
@@ -304,10 +286,10 @@ func TestBusy(t *testing.T) {
 	}
 	busy = 1000
 	_, err = op.Open(t.Context(), ref, source.Options{})
-	wantError(t, err, seawall.ErrUnreadable, "429", "docker login")
+	sourcetest.WantError(t, err, seawall.ErrUnreadable, "429", "docker login")
 	f.serve = func(w http.ResponseWriter, r *http.Request, _ http.Handler) { w.WriteHeader(http.StatusForbidden) }
 	_, err = op.Open(t.Context(), ref, source.Options{})
-	wantError(t, err, seawall.ErrUnreadable, "403")
+	sourcetest.WantError(t, err, seawall.ErrUnreadable, "403")
 }
 
 // TestResume: blobs whose connection breaks are read on from the same byte, with and without ranges.
@@ -387,7 +369,7 @@ func TestWrongContent(t *testing.T) {
 	}
 	defer target.Close()
 	_, err = sourcetest.Dump(t.Context(), target)
-	wantError(t, err, seawall.ErrCorrupt, "layer 0", "digest")
+	sourcetest.WantError(t, err, seawall.ErrCorrupt, "layer 0", "digest")
 }
 
 // TestPlain: plain HTTP is spoken to this machine and to listed hosts, never to
@@ -402,5 +384,5 @@ func TestPlain(t *testing.T) {
 		inner.ServeHTTP(w, r)
 	}
 	_, err := registry.Opener{}.Open(t.Context(), ref, source.Options{})
-	wantError(t, err, seawall.ErrUnreadable, "10.255.255.1:1: plain HTTP is not allowed")
+	sourcetest.WantError(t, err, seawall.ErrUnreadable, "10.255.255.1:1: plain HTTP is not allowed")
 }

@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -145,4 +146,22 @@ func dumpEntry(e seawall.Entry) (string, error) {
 	defer rc.Close()
 	raw, err := io.ReadAll(io.LimitReader(rc, 1<<20))
 	return fmt.Sprintf("%s %q", line, raw), err
+}
+
+// WantError checks an error's class and that message and hint together hold words.
+func WantError(t testing.TB, err, class error, words ...string) {
+	t.Helper()
+	if !errors.Is(err, class) {
+		t.Fatalf("error = %v, want %v", err, class)
+	}
+	text := err.Error()
+	var h *seawall.Hinted
+	if errors.As(err, &h) {
+		text += " " + h.Hint
+	}
+	for _, w := range words {
+		if !strings.Contains(text, w) {
+			t.Errorf("error %q lacks %q", text, w)
+		}
+	}
 }
