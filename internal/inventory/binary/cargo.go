@@ -111,19 +111,24 @@ func parseAudit(r io.Reader, path string) ([]seawall.Fact, error) {
 
 // Stream implements inventory.Streamer. The section table ends a file and the
 // data lies before it, so a stream can only say that there is some.
-func (Cargo) Stream(path string, _ fs.FileInfo) inventory.Stream { return &cargoStream{path: path} }
+func (Cargo) Stream(path string, _ fs.FileInfo) inventory.Stream {
+	// As in a table of section names. Put together here, so that programs which
+	// only know the name, this one among them, do not hold it in that form.
+	return &cargoStream{path: path, name: fmt.Appendf(nil, "\x00%s\x00", auditSection)}
+}
 
 type cargoStream struct {
 	path  string
+	name  []byte
 	carry []byte
 	found bool
 }
 
 // Write implements inventory.Stream.
 func (s *cargoStream) Write(chunk []byte) (int, error) {
-	const name = auditSection + "\x00"
+	name := s.name
 	seam := append(s.carry, chunk[:min(len(chunk), len(name))]...)
-	s.found = s.found || bytes.Contains(seam, []byte(name)) || bytes.Contains(chunk, []byte(name))
+	s.found = s.found || bytes.Contains(seam, name) || bytes.Contains(chunk, name)
 	tail := chunk
 	if len(chunk) < len(name) {
 		tail = seam
