@@ -357,7 +357,7 @@ func TestDirectoryAgainstLibrary(t *testing.T) {
 func TestDebianJars(t *testing.T) {
 	for name, want := range map[string]string{
 		"libjackson2-core-java": "Maven com.fasterxml.jackson.core:jackson-core ",
-		"libsnakeyaml-java":     "Maven org.yaml:snakeyaml ",
+		"libyaml-snake-java":    "Maven org.yaml:snakeyaml ",
 	} {
 		root, version := testenv.Debian(t, name)
 		found := false
