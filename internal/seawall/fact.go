@@ -101,9 +101,16 @@ type Object struct {
 	JSON     []byte `json:"json,omitempty"`
 }
 
-// Signature is a signature or attestation found beside an artifact.
+// Signature is a verified signature or attestation of an artifact.
 type Signature struct {
+	// Digest is what was signed.
 	Digest string `json:"digest"`
-	Kind   string `json:"kind"`
+	// Kind is "signature", or the predicate type of an attestation.
+	Kind string `json:"kind"`
+	// Signer is the proved identity: a mail address or URI, a distinguished name, or "key sha256:…".
 	Signer string `json:"signer,omitempty"`
+	// Issuer is the OpenID Connect issuer that vouched for Signer.
+	Issuer string `json:"issuer,omitempty"`
+	// Builder is the builder that SLSA provenance names.
+	Builder string `json:"builder,omitempty"`
 }
