@@ -53,15 +53,7 @@ type Joiner interface {
 type Streamer interface {
 	Collector
 	// Stream starts one file; nil means this file need not be streamed.
-	Stream(path string, info fs.FileInfo) Stream
-}
-
-// Stream takes a file's content in order.
-type Stream interface {
-	// Write never fails for content; an error ends the stream and makes the collector partial.
-	Write(chunk []byte) (int, error)
-	// Facts is called once after the last chunk.
-	Facts() ([]seawall.Fact, error)
+	Stream(path string, info fs.FileInfo) seawall.Stream
 }
 
 // Merged is what the layers come to once merged. Joiners edit it in place.

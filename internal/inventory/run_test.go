@@ -56,7 +56,7 @@ func packageFacts(name string, size int64, tail []byte) []seawall.Fact {
 // streamCollector is a sumCollector that also takes streams.
 type streamCollector struct{ sumCollector }
 
-func (c streamCollector) Stream(string, fs.FileInfo) Stream {
+func (c streamCollector) Stream(string, fs.FileInfo) seawall.Stream {
 	return &sumStream{name: c.name + " streamed"}
 }
 

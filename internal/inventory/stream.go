@@ -60,7 +60,7 @@ func (w *walk) consume(j *job) {
 // streamState is one collector's stream of one file.
 type streamState struct {
 	collector int
-	stream    Stream
+	stream    seawall.Stream
 	spent     time.Duration
 	err       error
 	over      bool // no stream wanted, an error or a panic: nothing more is sent

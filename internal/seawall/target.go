@@ -103,3 +103,12 @@ type Content interface {
 	io.Seeker
 	Size() int64
 }
+
+// Stream takes the content of one file in order, for collectors of files too
+// large to be held.
+type Stream interface {
+	// Write never fails for content; an error ends the stream and makes the collector partial.
+	Write(chunk []byte) (int, error)
+	// Facts is called once after the last chunk.
+	Facts() ([]Fact, error)
+}

@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 
-	"github.com/seawall-security/seawall/internal/inventory"
 	"github.com/seawall-security/seawall/internal/inventory/langpkg"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
@@ -111,7 +110,7 @@ func parseAudit(r io.Reader, path string) ([]seawall.Fact, error) {
 
 // Stream implements inventory.Streamer. The section table ends a file and the
 // data lies before it, so a stream can only say that there is some.
-func (Cargo) Stream(path string, _ fs.FileInfo) inventory.Stream {
+func (Cargo) Stream(path string, _ fs.FileInfo) seawall.Stream {
 	// As in a table of section names. Put together here, so that programs which
 	// only know the name, this one among them, do not hold it in that form.
 	return &cargoStream{path: path, name: fmt.Appendf(nil, "\x00%s\x00", auditSection)}
@@ -124,7 +123,7 @@ type cargoStream struct {
 	found bool
 }
 
-// Write implements inventory.Stream.
+// Write implements seawall.Stream.
 func (s *cargoStream) Write(chunk []byte) (int, error) {
 	name := s.name
 	seam := append(s.carry, chunk[:min(len(chunk), len(name))]...)
@@ -137,7 +136,7 @@ func (s *cargoStream) Write(chunk []byte) (int, error) {
 	return len(chunk), nil
 }
 
-// Facts implements inventory.Stream.
+// Facts implements seawall.Stream.
 func (s *cargoStream) Facts() ([]seawall.Fact, error) {
 	if s.found {
 		return nil, fmt.Errorf("%s: cargo-auditable data in a file too large for random access: %w", s.path, seawall.ErrBudget)

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/mod/module"
 
-	"github.com/seawall-security/seawall/internal/inventory"
 	"github.com/seawall-security/seawall/internal/inventory/langpkg"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
@@ -63,12 +62,12 @@ func (Go) Collect(ctx context.Context, f seawall.File) ([]seawall.Fact, error) {
 }
 
 // Stream implements inventory.Streamer.
-func (Go) Stream(path string, _ fs.FileInfo) inventory.Stream {
+func (Go) Stream(path string, _ fs.FileInfo) seawall.Stream {
 	return &goStream{path: path}
 }
 
 // streamAll runs random-access content through a stream.
-func streamAll(ctx context.Context, f seawall.File, s inventory.Stream) ([]seawall.Fact, error) {
+func streamAll(ctx context.Context, f seawall.File, s seawall.Stream) ([]seawall.Fact, error) {
 	if err := pour(ctx, f, s); err != nil {
 		return nil, err
 	}
@@ -126,7 +125,7 @@ type goStream struct {
 	text    versionScan
 }
 
-// Write implements inventory.Stream.
+// Write implements seawall.Stream.
 func (s *goStream) Write(chunk []byte) (int, error) {
 	if !s.started {
 		s.started = true
@@ -251,7 +250,7 @@ func varintString(b []byte, limit int) (value, rest []byte, state stringState) {
 	return nil, nil, stringShort
 }
 
-// Facts implements inventory.Stream.
+// Facts implements seawall.Stream.
 func (s *goStream) Facts() ([]seawall.Fact, error) {
 	if s.info == nil {
 		if s.old {

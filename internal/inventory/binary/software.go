@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/seawall-security/seawall/internal/inventory"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -44,7 +43,7 @@ func (s Software) Collect(ctx context.Context, f seawall.File) ([]seawall.Fact, 
 }
 
 // Stream implements inventory.Streamer.
-func (Software) Stream(p string, _ fs.FileInfo) inventory.Stream {
+func (Software) Stream(p string, _ fs.FileInfo) seawall.Stream {
 	return &softwareStream{path: p, base: path.Base(p)}
 }
 
@@ -81,7 +80,7 @@ type hit struct {
 	versions  []string
 }
 
-// Write implements inventory.Stream.
+// Write implements seawall.Stream.
 func (s *softwareStream) Write(chunk []byte) (int, error) {
 	if !s.started {
 		s.started = true
@@ -144,7 +143,7 @@ func (s *softwareStream) found(signature, at int) {
 	}
 }
 
-// Facts implements inventory.Stream. A program whose places state different
+// Facts implements seawall.Stream. A program whose places state different
 // versions, or none, is not reported: which one it is cannot be told.
 func (s *softwareStream) Facts() ([]seawall.Fact, error) {
 	if s.scan(len(s.buf)); s.skip {
