@@ -115,6 +115,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.convertCommand(),
 		a.dbCommand(),
 		a.explainCommand(),
+		a.verifyCommand(),
 		a.versionCommand(),
 	)
 	return root

@@ -1,0 +1,255 @@
+package cli
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/verify"
+	verifyall "github.com/seawall-security/seawall/internal/verify/all"
+)
+
+// verifyFlags are what a signature has to satisfy.
+type verifyFlags struct {
+	key            string
+	identity       string
+	identityRegexp string
+	issuer         string
+	issuerRegexp   string
+	trustedRoot    string
+	ignoreLog      bool
+	kind           string
+	builder        string
+	builderRegexp  string
+	offline        bool
+	format         string
+}
+
+func (f *verifyFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.key, "key", "", "file with the PEM public key that must have signed")
+	flags.StringVar(&f.identity, "identity", "", "who must have signed: the certificate's mail address or URI")
+	flags.StringVar(&f.identityRegexp, "identity-regexp", "", "the same as a regular expression; it matches anywhere unless anchored with ^ and $")
+	flags.StringVar(&f.issuer, "issuer", "", "who must have vouched for the identity: the OpenID Connect issuer's URL")
+	flags.StringVar(&f.issuerRegexp, "issuer-regexp", "", "the same as a regular expression")
+	flags.StringVar(&f.trustedRoot, "trusted-root", "", "Sigstore trusted_root.json to believe (default: the public-good instance's, embedded)")
+	flags.BoolVar(&f.ignoreLog, "ignore-log", false, "with --key: accept a signature that no transparency log has")
+	flags.StringVar(&f.builder, "builder", "", "builder that SLSA provenance must name; implies --type slsaprovenance")
+	flags.StringVar(&f.builderRegexp, "builder-regexp", "", "the same as a regular expression")
+	flags.BoolVar(&f.offline, "offline", false, "refuse everything that would leave this machine")
+	addFormat(cmd, &f.format, "text", "json")
+}
+
+func (f *verifyFlags) addType(cmd *cobra.Command, byDefault, shown string) {
+	cmd.Flags().StringVar(&f.kind, "type", byDefault, "what it must be: "+strings.Join(verify.TypeNames(), ", ")+" or a predicate type's URI"+shown)
+	_ = cmd.RegisterFlagCompletionFunc("type", fixedCompletion(verify.TypeNames()...))
+}
+
+// policy turns flags into a policy. Its errors are usage errors.
+func (f *verifyFlags) policy(cmd *cobra.Command) (*verify.Policy, error) {
+	if f.format != "text" && f.format != "json" {
+		return nil, usageError(cmd, fmt.Errorf("unknown format %q (want text or json)", f.format))
+	}
+	p := &verify.Policy{IgnoreLog: f.ignoreLog, Type: f.kind, Builder: verify.Pattern{Exact: f.builder, Regexp: f.builderRegexp}}
+	id := verify.Identity{
+		Subject: verify.Pattern{Exact: f.identity, Regexp: f.identityRegexp},
+		Issuer:  verify.Pattern{Exact: f.issuer, Regexp: f.issuerRegexp},
+	}
+	if !id.Subject.Empty() || !id.Issuer.Empty() {
+		p.Identities = []verify.Identity{id}
+	}
+	if !p.Builder.Empty() && (p.Type == verify.TypeAny || p.Type == verify.TypeSignature) {
+		p.Type = "slsaprovenance"
+	}
+	var err error
+	if f.key != "" {
+		if p.Key, err = readSmall(f.key, "public key"); err != nil {
+			return nil, err
+		}
+	}
+	if f.trustedRoot != "" {
+		if p.TrustedRoot, err = readSmall(f.trustedRoot, "trusted root"); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.Check(); err != nil {
+		return nil, seawall.WithHint(err, "give --key FILE, or --identity ID and --issuer URL; see '"+cmd.CommandPath()+" --help'")
+	}
+	return p, nil
+}
+
+// maxTrustBytes bounds keys and trust roots.
+const maxTrustBytes = 4 << 20
+
+// readSmall reads a file of the user's request; one that is not there is a usage error.
+func readSmall(name, what string) ([]byte, error) {
+	raw, err := readBounded(name, maxTrustBytes)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", what, err, seawall.ErrUsage)
+	}
+	return raw, nil
+}
+
+func readBounded(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(raw)) > limit {
+		return nil, fmt.Errorf("%s: more than %d bytes", name, limit)
+	}
+	return raw, nil
+}
+
+func (a *app) verifyCommand() *cobra.Command {
+	return group("verify", "Check signatures and attestations",
+		"Verify tells whether an image or a file was signed by whom it should have been, and\nwhy not where it was not. Everything is checked on this machine; the trust root of\nSigstore's public-good instance is built in, and none is ever fetched.",
+		a.verifyBundleCommand(),
+	)
+}
+
+func (a *app) verifyBundleCommand() *cobra.Command {
+	var f verifyFlags
+	var bundle, artifact, digest string
+	cmd := &cobra.Command{
+		Use:   "bundle --bundle FILE (--artifact FILE | --digest sha256:…) (--key FILE | --identity ID --issuer URL)",
+		Short: "Check a file against its Sigstore bundle",
+		Long: `Check a file against its Sigstore bundle (.sigstore.json, versions 0.1 to 0.3): a
+signature, or an attestation about the file. Nothing leaves this machine.
+
+Exit status 0 says verified, 1 not verified: a damaged bundle too is only an unverified one.`,
+		Example: `  seawall verify bundle --bundle app.sigstore.json --artifact app --key cosign.pub
+  seawall verify bundle --bundle app.sigstore.json --digest sha256:… \
+    --identity https://github.com/org/app/.github/workflows/release.yml@refs/tags/v1 \
+    --issuer https://token.actions.githubusercontent.com`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := f.policy(cmd)
+			if err != nil {
+				return err
+			}
+			if bundle == "" {
+				return usageError(cmd, errors.New("no --bundle"))
+			}
+			subject, err := fileSubject(cmd, artifact, digest)
+			if err != nil {
+				return err
+			}
+			content, err := readBounded(bundle, verify.MaxContent)
+			if err != nil {
+				return fmt.Errorf("bundle: %w: %w", err, seawall.ErrUsage)
+			}
+			judges, err := verifyall.Judges(p)
+			if err != nil {
+				return err
+			}
+			found := []verify.Material{{Format: verify.FormatBundle, Content: content, Place: bundle}}
+			v := verify.Run(cmd.Context(), judges, found, subject, p)
+			v.Name = cmp.Or(artifact, digest)
+			return a.verdictOf(&f, v)
+		},
+	}
+	f.add(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&bundle, "bundle", "", "the bundle")
+	flags.StringVar(&artifact, "artifact", "", "the file that must have been signed")
+	flags.StringVar(&digest, "digest", "", "its digest instead, as sha256:… (sha384: and sha512: too)")
+	f.addType(cmd, verify.TypeAny, " (default: anything)")
+	return cmd
+}
+
+// fileSubject is the file or digest that must have been signed.
+func fileSubject(cmd *cobra.Command, artifact, digest string) (verify.Subject, error) {
+	switch {
+	case (artifact == "") == (digest == ""):
+		return verify.Subject{}, usageError(cmd, errors.New("give one of --artifact and --digest"))
+	case digest != "":
+		if !regexp.MustCompile(`^(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$`).MatchString(digest) {
+			return verify.Subject{}, usageError(cmd, fmt.Errorf("--digest %q: want sha256: and 64 hexadecimal digits in lower case", digest))
+		}
+		return verify.Subject{Digest: digest}, nil
+	}
+	f, err := os.Open(artifact)
+	if err != nil {
+		return verify.Subject{}, fmt.Errorf("artifact: %w: %w", err, seawall.ErrUsage)
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return verify.Subject{}, fmt.Errorf("artifact: %w: %w", err, seawall.ErrUnreadable)
+	}
+	return verify.Subject{
+		Digest: "sha256:" + hex.EncodeToString(h.Sum(nil)),
+		Open:   func() (io.ReadCloser, error) { return os.Open(artifact) },
+	}, nil
+}
+
+// verdictOf prints a verdict and turns it into the exit status.
+func (a *app) verdictOf(f *verifyFlags, v verify.Verdict) error {
+	if f.format == "json" {
+		if err := writeJSON(a.Stdout, v); err != nil {
+			return err
+		}
+	} else {
+		a.printVerdict(v)
+	}
+	if v.Verified {
+		return nil
+	}
+	return &codedError{code: exitBlocked, err: errors.New(string(v.Reason)), silent: true}
+}
+
+func (a *app) printVerdict(v verify.Verdict) {
+	if v.Verified {
+		fmt.Fprintf(a.Stdout, "verified      %s\n", printable(v.Name))
+	} else {
+		fmt.Fprintf(a.Stdout, "NOT VERIFIED  %s\n  %s: %s\n", printable(v.Name), v.Reason, printable(v.Detail))
+	}
+	if v.Digest != "" {
+		fmt.Fprintf(a.Stdout, "  digest      %s\n", v.Digest)
+	}
+	if v.TrustRoot != "" {
+		fmt.Fprintf(a.Stdout, "  trust root  %s\n", printable(v.TrustRoot))
+	}
+	for _, r := range v.Signatures {
+		a.printSignature(r)
+	}
+}
+
+func (a *app) printSignature(r verify.Result) {
+	what := cmp.Or(r.Type, "signature")
+	if !r.Verified {
+		fmt.Fprintf(a.Stdout, "- %s (%s): %s: %s\n", printable(what), printable(r.Place), r.Reason, printable(r.Detail))
+		return
+	}
+	fmt.Fprintf(a.Stdout, "+ %s (%s)\n    signed by   %s\n", printable(what), printable(r.Place), printable(r.Signer))
+	for _, line := range []struct{ label, value string }{
+		{"issuer", r.Issuer}, {"built by", r.Builder}, {"signed at", timeOrNone(r.Signed)},
+	} {
+		if line.value != "" {
+			fmt.Fprintf(a.Stdout, "    %-11s %s\n", line.label, printable(line.value))
+		}
+	}
+}
+
+func timeOrNone(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(time.RFC3339)
+}
