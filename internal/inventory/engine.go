@@ -25,6 +25,8 @@ type Options struct {
 	Workers int
 	// Cache keeps raw facts by layer; nil is none.
 	Cache Cache
+	// Flight lets concurrent runs with one Cache analyse a layer once; nil is none.
+	Flight *Flight
 	// Progress receives the files and layers done, a few times a second, from one goroutine at a time; may be nil.
 	Progress func(seawall.Progress)
 }
@@ -157,6 +159,13 @@ func (e *engine) layer(ctx context.Context, layer seawall.Layer, several bool) (
 	key := layer.CacheKey()
 	cached := key != "" && e.Cache != nil
 	if cached {
+		if e.Flight != nil {
+			leave, err := e.Flight.enter(ctx, key)
+			if err != nil {
+				return nil, err
+			}
+			defer leave()
+		}
 		if facts, ok := e.Cache.Get(key, e.Collectors); ok && len(facts.Tallies) == len(e.Collectors) {
 			return facts, nil
 		}

@@ -35,7 +35,7 @@ func (discard) Handle(context.Context, seawall.Message) error { return nil }
 func benchScan(b *testing.B, name string, cfg Config) {
 	b.Helper()
 	cfg.Collectors = inventoryall.Collectors()
-	target := Target{name, func(ctx context.Context, _ func(seawall.Progress)) (seawall.Target, error) {
+	target := Target{Name: name, Open: func(ctx context.Context, _ func(seawall.Progress)) (seawall.Target, error) {
 		return sourceall.Open(ctx, name, source.Options{})
 	}}
 	for b.Loop() {
@@ -58,7 +58,7 @@ func BenchmarkCachedImage(b *testing.B) {
 		b.Fatal(err)
 	}
 	cfg := Config{Cache: c, Collectors: inventoryall.Collectors()}
-	target := Target{name, func(ctx context.Context, _ func(seawall.Progress)) (seawall.Target, error) {
+	target := Target{Name: name, Open: func(ctx context.Context, _ func(seawall.Progress)) (seawall.Target, error) {
 		return sourceall.Open(ctx, name, source.Options{})
 	}}
 	if _, err := Run(b.Context(), cfg, []Target{target}, discard{}); err != nil {

@@ -24,7 +24,6 @@ package scan
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,6 +42,9 @@ type Target struct {
 	// Open opens it; Run closes what it returns. progress may be called as often as
 	// there is any, from one goroutine at a time, until the target is closed.
 	Open func(ctx context.Context, progress func(seawall.Progress)) (seawall.Target, error)
+	// Members, when set, is asked once this target was reported for those it leads
+	// to: the images of a registry. They are scanned next.
+	Members func() []Target
 }
 
 // Config are the parameters of Run. Collectors and Detectors decide what is
@@ -66,6 +68,9 @@ type Config struct {
 	Timeout time.Duration
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
+	// Parallel is how many targets are scanned at once; 0 is one. They are reported
+	// in their order, and a layer that several have is analysed once.
+	Parallel int
 	// RunID identifies the run in its stream; "" takes a random one.
 	RunID string
 }
@@ -84,6 +89,8 @@ type Handler interface {
 // Outcome is what a run came to, for the exit code.
 type Outcome struct {
 	Summary seawall.Summary
+	// Assets counts the targets that were scanned.
+	Assets int
 	// Blocking counts the findings at or above Config.FailOn; 0 without one.
 	Blocking int
 	// Errors are the targets that could not be completed.
@@ -109,7 +116,7 @@ func (e TargetError) Error() string {
 // Unwrap returns the cause.
 func (e TargetError) Unwrap() error { return e.Err }
 
-// Run scans targets one after another and sends everything to h, one message at a time.
+// Run scans targets and sends everything to h, one message at a time, in the targets' order.
 func Run(ctx context.Context, cfg Config, targets []Target, h Handler) (Outcome, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -120,7 +127,7 @@ func Run(ctx context.Context, cfg Config, targets []Target, h Handler) (Outcome,
 		ctx, cancel = context.WithTimeoutCause(ctx, cfg.Timeout, cause)
 		defer cancel()
 	}
-	s := &scanner{Config: cfg, out: newOutput(h), memory: inventory.NewMemory(cfg.Memory)}
+	s := &scanner{Config: cfg, out: newOutput(h), memory: inventory.NewMemory(cfg.Memory), flight: &inventory.Flight{}}
 	err := s.run(ctx, targets)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -133,6 +140,7 @@ type scanner struct {
 	Config
 	out     output
 	memory  *inventory.Memory
+	flight  *inventory.Flight
 	outcome Outcome
 }
 
@@ -149,42 +157,34 @@ func (s *scanner) run(ctx context.Context, targets []Target) error {
 	if err != nil {
 		return err
 	}
-	for _, t := range targets {
-		if err := s.target(ctx, t); err != nil {
-			var te TargetError
-			if ctx.Err() != nil || !errors.As(err, &te) {
-				return err
-			}
-			s.outcome.Errors = append(s.outcome.Errors, te)
-		}
+	if err := s.fleet(ctx, targets); err != nil {
+		return err
 	}
 	return s.out.send(ctx, seawall.Message{End: &seawall.End{
 		Ended: s.Now().UTC().Format(time.RFC3339), Summary: s.outcome.Summary,
 	}})
 }
 
-// target scans one target. What concerns only this target is a TargetError.
-func (s *scanner) target(ctx context.Context, t Target) error {
+// target scans one target; it may be called concurrently. What concerns only
+// this target is a TargetError.
+func (s *scanner) target(ctx context.Context, t Target) (*inventory.Result, judged, error) {
 	progress := func(p seawall.Progress) {
 		p.Asset = t.Name
 		s.out.progress(ctx, p)
 	}
 	target, err := t.Open(ctx, progress)
 	if err != nil {
-		return TargetError{t.Name, err}
+		return nil, judged{}, TargetError{t.Name, err}
 	}
 	defer target.Close()
 	inv, err := inventory.Run(ctx, target, inventory.Options{
-		Collectors: s.Collectors, Memory: s.memory, Cache: s.Cache, Progress: progress,
+		Collectors: s.Collectors, Memory: s.memory, Cache: s.Cache, Flight: s.flight, Progress: progress,
 	})
 	if err != nil {
-		return TargetError{t.Name, err}
+		return nil, judged{}, TargetError{t.Name, err}
 	}
 	res := s.judge(ctx, inv, layersOf(target))
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return s.report(ctx, inv, res)
+	return inv, res, ctx.Err()
 }
 
 // layersOf indexes the layers by digest; of equal ones the lowest counts.
@@ -231,6 +231,7 @@ func (s *scanner) report(ctx context.Context, inv *inventory.Result, res judged)
 // count adds one target to the outcome.
 func (s *scanner) count(packages int, res judged, statuses []seawall.CollectorStatus) {
 	o := &s.outcome
+	o.Assets++
 	o.Packages += packages
 	for i := range res.findings {
 		f := &res.findings[i]

@@ -196,7 +196,7 @@ func TestStreamAndOutcome(t *testing.T) {
 		Suppressor: accept("V-4"), FailOn: &high, Now: clock,
 	}
 	var h recorded
-	out, err := Run(t.Context(), cfg, []Target{{image.name, opened(image)}}, &h)
+	out, err := Run(t.Context(), cfg, []Target{{Name: image.name, Open: opened(image)}}, &h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestOneTargetsFailureLeavesTheOthers(t *testing.T) {
 	}
 	var h recorded
 	out, err := Run(t.Context(), Config{Collectors: []inventory.Collector{words{}}},
-		[]Target{{"missing", missing}, {"corrupt", opened(corrupt)}, {"good", opened(good)}}, &h)
+		[]Target{{Name: "missing", Open: missing}, {Name: "corrupt", Open: opened(corrupt)}, {Name: "good", Open: opened(good)}}, &h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +273,7 @@ func TestRunThatEndsEarlySendsNoEnd(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.cfg.Collectors = []inventory.Collector{words{}}
-			_, err := Run(tt.ctx, tt.cfg, []Target{{"t", tt.open}, {"t", tt.open}}, &tt.h)
+			_, err := Run(tt.ctx, tt.cfg, []Target{{Name: "t", Open: tt.open}, {Name: "t", Open: tt.open}}, &tt.h)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error = %v", err)
 			}
@@ -389,7 +389,7 @@ func TestLongWorkShowsProgress(t *testing.T) {
 		return target, nil
 	}
 	w := &progressWatcher{stages: map[string]string{}, seen: seen}
-	if _, err := Run(t.Context(), Config{}, []Target{{"called so", openTarget}}, w); err != nil {
+	if _, err := Run(t.Context(), Config{}, []Target{{Name: "called so", Open: openTarget}}, w); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string]string{"reading": "called so", "analysing": "called so"}, w.stages); diff != "" {
