@@ -79,6 +79,7 @@ func (a *app) scanCommand() *cobra.Command {
 		a.scanDirectoryCommand("fs", "fs [PATH...]", "Scan source trees: lock files, manifests, bundled packages", "  seawall scan fs .\n  seawall scan fs ./package-lock.json --fail-on high", "fs:"),
 		a.scanHostCommand(),
 		a.scanSBOMCommand(),
+		a.scanRegistryCommand(),
 	)
 }
 
@@ -162,9 +163,18 @@ func (a *app) scanSBOMCommand() *cobra.Command {
 	return cmd
 }
 
-// runScan turns flags into a scan.Config, runs it, and turns its outcome into an exit status.
+// runScan scans the targets named by args.
 func (a *app) runScan(cmd *cobra.Command, f *scanFlags, scheme string, args []string) error {
+	return a.runTargets(cmd, f, a.targets(f, scheme, args), func(*scan.Config) error { return nil })
+}
+
+// runTargets turns flags into a scan.Config, runs it, and turns its outcome into
+// an exit status. adjust has the last word on the Config.
+func (a *app) runTargets(cmd *cobra.Command, f *scanFlags, targets []scan.Target, adjust func(*scan.Config) error) error {
 	cfg, err := a.scanConfig(cmd, f)
+	if err == nil {
+		err = adjust(&cfg)
+	}
 	if err != nil {
 		return err
 	}
@@ -184,13 +194,13 @@ func (a *app) runScan(cmd *cobra.Command, f *scanFlags, scheme string, args []st
 		return err
 	}
 	handler, finish := a.withSides(reports.handler, f)
-	outcome, err := scan.Run(cmd.Context(), cfg, a.targets(f, scheme, args), handler)
+	outcome, err := scan.Run(cmd.Context(), cfg, targets, handler)
 	finish()
 	if err != nil {
 		reports.discard()
 		return err
 	}
-	if len(outcome.Errors) == len(args) {
+	if outcome.Assets == 0 {
 		reports.discard() // nothing was scanned: an empty report would look clean
 		return a.targetErrors(cmd.Context(), outcome)
 	}

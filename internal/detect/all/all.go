@@ -4,6 +4,7 @@ package all
 import (
 	"github.com/seawall-security/seawall/internal/detect"
 	"github.com/seawall-security/seawall/internal/detect/lifecycle"
+	"github.com/seawall-security/seawall/internal/detect/registry"
 	"github.com/seawall-security/seawall/internal/detect/vuln"
 )
 
@@ -13,5 +14,6 @@ func Detectors(lookup vuln.Lookup) []detect.Detector {
 	return []detect.Detector{
 		vuln.New(lookup),
 		lifecycle.Detector{},
+		registry.Detector{},
 	}
 }

@@ -122,15 +122,15 @@ func (r *resolver) resolveAny(ctx context.Context, ds []Descriptor, depth int) (
 			return found, nil
 		}
 		first = cmp.Or(first, err)
-		if !errors.Is(err, errOtherPlatform) {
+		if !errors.Is(err, ErrOtherPlatform) {
 			return nil, err
 		}
 	}
 	return nil, first
 }
 
-// errOtherPlatform: the image is for another platform than the one asked for.
-var errOtherPlatform = fmt.Errorf("%w: not the platform asked for", seawall.ErrUnreadable)
+// ErrOtherPlatform: the image is for another platform than the one asked for.
+var ErrOtherPlatform = fmt.Errorf("%w: not the platform asked for", seawall.ErrUnreadable)
 
 // manifest reads the configuration beside an image manifest and checks the platform the user asked for.
 func (r *resolver) manifest(ctx context.Context, d Descriptor, doc *document) (*resolved, error) {
@@ -157,7 +157,7 @@ func CheckPlatform(config []byte, wish string) error {
 	if json.Unmarshal(config, &have) != nil || have.fit(want) > 0 {
 		return nil
 	}
-	return seawall.WithHint(fmt.Errorf("%w: the image is for %s, not %s", errOtherPlatform, have, want), "leave out --platform to scan it")
+	return seawall.WithHint(fmt.Errorf("%w: the image is for %s, not %s", ErrOtherPlatform, have, want), "leave out --platform to scan it")
 }
 
 // ReadBlob reads and verifies a small blob: a manifest, an index, a configuration.

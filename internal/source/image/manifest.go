@@ -215,7 +215,7 @@ func noPlatform(want Platform, images []Descriptor) error {
 		return fmt.Errorf("%w: the index lists no image", seawall.ErrUnreadable)
 	}
 	return seawall.WithHint(
-		fmt.Errorf("%w: no image for %s; there are %s", seawall.ErrUnreadable, want, strings.Join(have, ", ")),
+		fmt.Errorf("%w: no image for %s; there are %s", ErrOtherPlatform, want, strings.Join(have, ", ")),
 		"choose one with --platform "+have[0])
 }
 
