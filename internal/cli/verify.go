@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -15,6 +16,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/source"
+	sourceall "github.com/seawall-security/seawall/internal/source/all"
 	"github.com/seawall-security/seawall/internal/verify"
 	verifyall "github.com/seawall-security/seawall/internal/verify/all"
 )
@@ -56,11 +59,11 @@ func (f *verifyFlags) addType(cmd *cobra.Command, byDefault, shown string) {
 }
 
 // policy turns flags into a policy. Its errors are usage errors.
-func (f *verifyFlags) policy(cmd *cobra.Command) (*verify.Policy, error) {
+func (f *verifyFlags) policy(cmd *cobra.Command, trustStore string) (*verify.Policy, error) {
 	if f.format != "text" && f.format != "json" {
 		return nil, usageError(cmd, fmt.Errorf("unknown format %q (want text or json)", f.format))
 	}
-	p := &verify.Policy{IgnoreLog: f.ignoreLog, Type: f.kind, Builder: verify.Pattern{Exact: f.builder, Regexp: f.builderRegexp}}
+	p := &verify.Policy{IgnoreLog: f.ignoreLog, TrustStore: trustStore, Type: f.kind, Builder: verify.Pattern{Exact: f.builder, Regexp: f.builderRegexp}}
 	id := verify.Identity{
 		Subject: verify.Pattern{Exact: f.identity, Regexp: f.identityRegexp},
 		Issuer:  verify.Pattern{Exact: f.issuer, Regexp: f.issuerRegexp},
@@ -119,8 +122,121 @@ func readBounded(name string, limit int64) ([]byte, error) {
 func (a *app) verifyCommand() *cobra.Command {
 	return group("verify", "Check signatures and attestations",
 		"Verify tells whether an image or a file was signed by whom it should have been, and\nwhy not where it was not. Everything is checked on this machine; the trust root of\nSigstore's public-good instance is built in, and none is ever fetched.",
+		a.verifyImageCommand(),
 		a.verifyBundleCommand(),
 	)
+}
+
+// imageFlags are where an image's signatures are and how long a verdict on them counts.
+type imageFlags struct {
+	verifyFlags
+	trustStore string
+	insecure   []string
+	cacheDir   string
+	noCache    bool
+	cacheTime  time.Duration
+}
+
+func (a *app) verifyImageCommand() *cobra.Command {
+	var f imageFlags
+	cmd := &cobra.Command{
+		Use:   "image TARGET (--key FILE | --identity ID --issuer URL | --trust-store DIR)",
+		Short: "Check who signed an image, or what is attested about it",
+		Long: `Check who signed an image, or what is attested about it. TARGET is a reference in a
+registry, oci:DIR or oci-archive:TAR. Signatures are looked for as Sigstore bundles
+and Notary Project signatures that refer to the image, and under cosign's tags
+sha256-….sig and sha256-….att; one that satisfies everything asked for is enough.
+
+The digest that the name leads to must be signed: for a multi-platform image the
+index. A verified answer is kept for --cache-time.
+
+Exit status 0 says verified, 1 not verified, 3 that the signatures could not be fetched.`,
+		Example: `  seawall verify image ghcr.io/org/app:1 --key cosign.pub
+  seawall verify image ghcr.io/org/app:1 --issuer https://token.actions.githubusercontent.com \
+    --identity https://github.com/org/app/.github/workflows/release.yml@refs/tags/v1
+  seawall verify image ghcr.io/org/app:1 --type slsaprovenance --key cosign.pub --builder https://ci.example.org
+  seawall verify image oci:./build --trust-store /etc/notary`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.verifyImage(cmd, &f, args[0]) },
+	}
+	f.add(cmd)
+	f.addType(cmd, verify.TypeSignature, "")
+	flags := cmd.Flags()
+	flags.StringVar(&f.trustStore, "trust-store", "", "directory of certificates for Notary Project signatures; --identity is then a distinguished name")
+	flags.StringSliceVar(&f.insecure, "insecure", nil, "registries (host[:port]) to reach over plain HTTP or unverified TLS")
+	flags.StringVar(&f.cacheDir, "cache-dir", "", "where verdicts are kept (default: the user's cache directory)")
+	flags.BoolVar(&f.noCache, "no-cache", false, "judge again and keep nothing")
+	flags.DurationVar(&f.cacheTime, "cache-time", time.Hour, "how long a verified answer counts")
+	return cmd
+}
+
+func (a *app) verifyImage(cmd *cobra.Command, f *imageFlags, name string) error {
+	p, err := f.policy(cmd, f.trustStore)
+	if err != nil {
+		return err
+	}
+	judges, trust, err := verifyall.Judges(p)
+	if err != nil {
+		return err
+	}
+	cache, err := a.verdictCache(f)
+	if err != nil {
+		return err
+	}
+	var v verify.Verdict
+	var key string
+	wanted := source.Wanted{
+		MediaType: func(mediaType string) bool { _, ok := verify.FormatOf(mediaType); return ok },
+		Known: func(digest string) (known bool) {
+			if cache == nil {
+				return false
+			}
+			if key, err = p.CacheKey(digest, trust); err == nil {
+				v, known = cache.Get(key)
+			}
+			return known
+		},
+	}
+	beside, err := sourceall.Attached(cmd.Context(), name, source.Options{Offline: f.offline, Insecure: f.insecure}, wanted)
+	if err != nil {
+		return err
+	}
+	if !beside.Known {
+		subject := verify.Subject{Digest: beside.Digest, MediaType: beside.MediaType, Size: beside.Size}
+		v = verify.Run(cmd.Context(), judges, materials(beside.Found), subject, p)
+		v.TrustRoot = trust
+		if v.Verified && key != "" {
+			if err := cache.Put(key, v, f.cacheTime); err != nil {
+				fmt.Fprintln(a.Stderr, "seawall:", printable(err.Error()))
+			}
+		}
+	}
+	v.Name = name
+	return a.verdictOf(&f.verifyFlags, v)
+}
+
+// verdictCache is nil when none is wanted.
+func (a *app) verdictCache(f *imageFlags) (*verify.Cache, error) {
+	if f.noCache || f.cacheTime <= 0 {
+		return nil, nil
+	}
+	dir, err := a.cacheDirectory(f.cacheDir)
+	if err != nil {
+		return nil, err
+	}
+	return verify.NewCache(filepath.Join(dir, "verdicts"), a.clock()), nil
+}
+
+// materials are what a source found, as the judges take it.
+func materials(found []source.Attached) []verify.Material {
+	var out []verify.Material
+	for _, at := range found {
+		format, _ := verify.FormatOf(at.MediaType)
+		out = append(out, verify.Material{
+			Format: format, MediaType: at.MediaType, Content: at.Content, Annotations: at.Annotations, Place: at.Place, Err: at.Err,
+		})
+	}
+	return out
 }
 
 func (a *app) verifyBundleCommand() *cobra.Command {
@@ -139,7 +255,7 @@ Exit status 0 says verified, 1 not verified: a damaged bundle too is only an unv
     --issuer https://token.actions.githubusercontent.com`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := f.policy(cmd)
+			p, err := f.policy(cmd, "")
 			if err != nil {
 				return err
 			}
@@ -154,13 +270,13 @@ Exit status 0 says verified, 1 not verified: a damaged bundle too is only an unv
 			if err != nil {
 				return fmt.Errorf("bundle: %w: %w", err, seawall.ErrUsage)
 			}
-			judges, err := verifyall.Judges(p)
+			judges, trust, err := verifyall.Judges(p)
 			if err != nil {
 				return err
 			}
 			found := []verify.Material{{Format: verify.FormatBundle, Content: content, Place: bundle}}
 			v := verify.Run(cmd.Context(), judges, found, subject, p)
-			v.Name = cmp.Or(artifact, digest)
+			v.Name, v.TrustRoot = cmp.Or(artifact, digest), trust
 			return a.verdictOf(&f, v)
 		},
 	}

@@ -1,6 +1,9 @@
 package verify
 
-import "io"
+import (
+	"io"
+	"strings"
+)
 
 // Format says how a signature is stored.
 type Format string
@@ -19,6 +22,19 @@ const (
 	FormatNotary Format = "notary"
 )
 
+// FormatOf returns the format of a stored blob by its media type.
+func FormatOf(mediaType string) (Format, bool) {
+	switch mediaType {
+	case "application/vnd.dev.cosign.simplesigning.v1+json":
+		return FormatSimpleSigning, true
+	case "application/vnd.dsse.envelope.v1+json":
+		return FormatEnvelope, true
+	case "application/jose+json", "application/cose":
+		return FormatNotary, true
+	}
+	return FormatBundle, strings.HasPrefix(mediaType, "application/vnd.dev.sigstore.bundle")
+}
+
 // MaxContent bounds one signature or attestation: the largest SBOM attestations are tens of megabytes.
 const MaxContent = 64 << 20
 
@@ -31,6 +47,8 @@ type Material struct {
 	Annotations map[string]string
 	// Place is where it was found, for people: a file name, a tag, a referrer's digest.
 	Place string
+	// Err is why there is no Content.
+	Err error
 }
 
 // Subject is what must have been signed.

@@ -2,8 +2,6 @@ package verify
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -26,7 +24,8 @@ type Policy struct {
 	TrustedRoot []byte
 	// IgnoreLog accepts a Key's signature without a transparency log entry.
 	IgnoreLog bool
-	// TrustStore is a directory of certificates for Notary Project signatures; "" for none.
+	// TrustStore is a directory of certificates that Notary Project signatures must
+	// lead to; only those are judged then. Identities compare distinguished names.
 	TrustStore string
 	// Type is what must have been signed: TypeAny, TypeSignature, or a predicate
 	// type, in short ("slsaprovenance", "spdx") or in full.
@@ -93,18 +92,24 @@ func (p Pattern) check(what string) error {
 
 // Check tells whether the policy can be judged by: a wrong or empty one is a usage error.
 func (p *Policy) Check() error {
+	notary := p.TrustStore != ""
 	switch {
 	case len(p.Key) > 0 && len(p.Identities) > 0:
 		return fmt.Errorf("a key and an identity were both asked for: %w", seawall.ErrUsage)
-	case len(p.Key) == 0 && len(p.Identities) == 0 && p.TrustStore == "":
+	case notary && (len(p.Key) > 0 || p.TrustedRoot != nil):
+		return fmt.Errorf("a trust store is for Notary Project signatures, a key or a trusted root for Sigstore's: %w", seawall.ErrUsage)
+	case len(p.Key) == 0 && len(p.Identities) == 0 && !notary:
 		return fmt.Errorf("neither a key nor an identity was asked for: %w", seawall.ErrUsage)
 	case p.IgnoreLog && len(p.Key) == 0:
 		return fmt.Errorf("only a key's signature can do without the log: a certificate is valid for minutes, and the log is what proves the time: %w", seawall.ErrUsage)
-	case !p.Builder.Empty() && !slices.Contains(predicateTypes(p.Type), slsaV1):
-		return fmt.Errorf("a builder is stated by SLSA provenance only, not by %s: %w", cmp.Or(p.Type, "any content"), seawall.ErrUsage)
+	case !p.Builder.Empty() && !slices.Contains(predicateTypes(p.Type), slsaV1) && !slices.Contains(predicateTypes(p.Type), slsaV02):
+		return fmt.Errorf("a builder is stated by SLSA provenance only, not by %s: %w", cmp.Or(p.Type, "content of any type"), seawall.ErrUsage)
 	}
 	for _, id := range p.Identities {
-		if p.TrustStore == "" && (id.Subject.Empty() || id.Issuer.Empty()) {
+		switch {
+		case notary && !id.Issuer.Empty():
+			return fmt.Errorf("Notary Project certificates name no token issuer: %w", seawall.ErrUsage)
+		case id.Subject.Empty() || id.Issuer.Empty() && !notary:
 			return fmt.Errorf("an identity needs both a name and an issuer: anybody can have the name at another issuer: %w", seawall.ErrUsage)
 		}
 		if err := id.Subject.check("identity"); err != nil {
@@ -115,16 +120,6 @@ func (p *Policy) Check() error {
 		}
 	}
 	return p.Builder.check("builder")
-}
-
-// fingerprint is equal for equal policies and trust roots.
-func (p *Policy) fingerprint() (string, error) {
-	raw, err := json.Marshal(p)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(raw)
-	return hex.EncodeToString(sum[:]), nil
 }
 
 // SLSA's predicate types (https://slsa.dev/spec).

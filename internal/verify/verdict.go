@@ -150,6 +150,9 @@ func judge(ctx context.Context, judges []Judge, m Material, s Subject, p *Policy
 	case i < 0:
 		r.Fail(ReasonUnsupported, fmt.Sprintf("no trust was configured for signatures of the form %s", m.Format))
 		return r
+	case m.Err != nil:
+		r.Fail(ReasonMalformed, m.Err.Error())
+		return r
 	case len(m.Content) > MaxContent:
 		r.Fail(ReasonUnsupported, fmt.Sprintf("%d bytes, at most %d are read", len(m.Content), MaxContent))
 		return r
