@@ -2,9 +2,7 @@ package cli
 
 import (
 	"crypto/ed25519"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -41,8 +39,9 @@ func (a *app) openDatabase(f *databaseFlags, cacheFlag string) (*db.Reader, erro
 		return db.Open(f.path, key)
 	}
 	if dir, err := a.cacheDirectory(cacheFlag); err == nil {
-		r, err := db.Open(databasePath(dir), key)
-		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		path := databasePath(dir)
+		if _, err := os.Stat(path); err == nil {
+			r, err := db.Open(path, key)
 			return r, seawall.WithHint(err, "fetch it again with 'seawall db update', or remove the file to use the embedded database")
 		}
 	}

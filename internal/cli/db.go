@@ -75,10 +75,7 @@ func addFormat(cmd *cobra.Command, format *string, words ...string) {
 }
 
 func (a *app) printStatus(cmd *cobra.Command, format string, r *db.Reader) error {
-	s := databaseStatus{DatabaseInfo: r.Info(), Ecosystems: r.Ecosystems()}
-	for _, source := range s.Sources {
-		s.Advisories += source.Advisories
-	}
+	s := databaseStatus{DatabaseInfo: r.Info(), Ecosystems: r.Ecosystems(), Advisories: r.Advisories()}
 	if built, err := time.Parse(time.RFC3339, s.Built); err == nil {
 		s.AgeDays = int(a.clock()().Sub(built).Hours() / 24)
 	}
@@ -116,8 +113,9 @@ func (a *app) dbBuildCommand() *cobra.Command {
 OSV (JSON, YAML, all.zip), the Debian tracker (JSON, DSA and DLA lists), Alpine
 and Wolfi secdb, Wolfi advisories, Red Hat CSAF VEX, Ubuntu and other OSV feeds,
 RubySec, FriendsOfPHP, RetireJS, Node.js core, Kubernetes feeds, CISA KEV, EPSS.
-The same input gives the same bytes. A damaged document is named and left out,
-and the command exits 3 after writing the rest.`,
+The same input gives the same bytes, but for the time in it, which
+SOURCE_DATE_EPOCH sets. A damaged document is named and left out, and the
+command exits 3 after writing the rest.`,
 		Example: "  seawall db build --from ./advisories --out seawall.db\n  seawall db build --from all.zip --out npm.db --sign-key key.pem",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

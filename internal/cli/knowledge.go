@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,14 +38,25 @@ func addKnowledge(cfg *scan.Config, r *db.Reader) {
 	cfg.Detectors = detectall.Detectors(r)
 }
 
-// openCache returns the layer cache, nil when it is not wanted.
+// openCache returns the layer cache, nil when it is not wanted. A directory that
+// was asked for must work; without the default one (a read-only container, a
+// user without a home) the scan only takes longer.
 func (a *app) openCache(f *scanFlags) (inventory.Cache, error) {
 	if f.noCache {
 		return nil, nil
 	}
 	dir, err := a.cacheDirectory(f.cacheDir)
-	if err != nil {
+	if err == nil {
+		var layers *cache.Cache
+		if layers, err = cache.Open(dir, 0); err == nil {
+			return layers, nil
+		}
+	}
+	if f.cacheDir != "" {
 		return nil, err
 	}
-	return cache.Open(dir, 0)
+	if !f.quiet {
+		fmt.Fprintf(a.Stderr, "seawall: scanning without a cache: %v (--cache-dir names another place, --no-cache is silent)\n", err)
+	}
+	return nil, nil
 }

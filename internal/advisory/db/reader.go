@@ -124,6 +124,17 @@ func (r *Reader) Info() seawall.DatabaseInfo {
 	return info
 }
 
+// Advisories is how many advisories the file holds; scores of CVEs are none.
+func (r *Reader) Advisories() int {
+	n := 0
+	for _, s := range r.table.sections {
+		if s.kind == sectionAdvisories {
+			n += s.source.Advisories
+		}
+	}
+	return n
+}
+
 // Feeds lists the feeds in the file, sorted.
 func (r *Reader) Feeds() []string {
 	var names []string

@@ -204,7 +204,7 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 }
 
 func overBound(err error) error {
-	return seawall.WithHint(err, "this looks like a decompression bomb; if the image is known to be good, raise the bound")
+	return seawall.WithHint(err, "this looks like a decompression bomb; if the image is known to be good, unpack it and use 'seawall scan rootfs DIR'")
 }
 
 // walkTar hands every member of the tar stream to visit.
