@@ -40,8 +40,13 @@ type table struct {
 func (t *table) render() {
 	t.gaps()
 	t.incomplete()
+	fleet := t.view.Fleet()
 	for i := range t.view.Assets {
 		a := &t.view.Assets[i]
+		if fleet && i > 0 {
+			t.fleet()
+			break
+		}
 		t.asset(a)
 		for j := range a.Others {
 			t.other(a.Others[j])

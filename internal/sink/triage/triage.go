@@ -56,7 +56,7 @@ func (a *Asset) Nothing() (verdict string, clean bool) {
 		return "nothing could be judged", false
 	case a.incomplete:
 		return "nothing found in what could be judged", false
-	case a.Packages == 0:
+	case a.Packages == 0 && a.Kind != seawall.AssetRegistry:
 		return "no packages found", true
 	}
 	return "nothing found", true
