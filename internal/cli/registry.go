@@ -53,7 +53,7 @@ that does not exist.`,
 	flags.IntVar(&w.Newest, "newest", 0, "only this many images of each repository, the last built (default: all)")
 	flags.IntVar(&w.Parallel, "parallel", 4, "how many requests and scans may be under way")
 	flags.Float64Var(&w.Rate, "rate", 0, "at most this many requests a second (default: no bound; the registry's own is always kept)")
-	flags.BoolVar(&w.WriteProbe, "write-probe", false, "try whether pushing and deleting are possible; nothing is left behind")
+	flags.BoolVar(&w.WriteProbe, "write-probe", false, "try whether pushing and deleting are possible, with an upload that is taken back and a manifest that does not exist")
 	return cmd
 }
 

@@ -375,7 +375,8 @@ func (c *client) do(ctx context.Context, method, address string) (*http.Response
 	return resp, resp.Body.Close()
 }
 
-// tryPush begins an upload and takes it back.
+// tryPush begins an upload and takes it back: a request that merely names an
+// upload would be let through by mirrors, which take none.
 func (a *audit) tryPush(ctx context.Context, auth authn.Authenticator) string {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()

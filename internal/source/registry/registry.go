@@ -12,10 +12,12 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -59,6 +61,7 @@ func (op Opener) Open(ctx context.Context, ref string, o source.Options) (seawal
 	}
 	root, err := c.root(ctx, r)
 	if err != nil {
+		c.Close()
 		return nil, explain(ref, r, err)
 	}
 	repo := shownName(r.Context())
@@ -192,11 +195,21 @@ func (c *client) get(ctx context.Context, path, accept string, offset int64) (*h
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, withoutQuery(err)
 	}
 	if err := transport.CheckError(resp, http.StatusOK, http.StatusPartialContent); err != nil {
 		resp.Body.Close()
 		return nil, err
 	}
 	return resp, nil
+}
+
+// withoutQuery takes the query off the address in an error: where a registry
+// redirects to its storage, it holds a signature that lets anyone fetch the blob.
+func withoutQuery(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		u.URL, _, _ = strings.Cut(u.URL, "?")
+	}
+	return err
 }

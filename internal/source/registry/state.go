@@ -44,6 +44,7 @@ type memoryFile struct {
 	FirstSeen time.Time `json:"firstSeen"`
 	// Walk is the latest one: Key tells its selection from others.
 	Walk struct {
+		Number   int       `json:"number"`
 		Key      string    `json:"key"`
 		Started  time.Time `json:"started"`
 		Complete bool      `json:"complete"`
@@ -53,8 +54,9 @@ type memoryFile struct {
 
 // seenRepository is what was known of a repository when last asked.
 type seenRepository struct {
-	Checked time.Time          `json:"checked"`
-	Tags    map[string]seenTag `json:"tags"`
+	// Walk is the number of the walk that asked.
+	Walk int                `json:"walk"`
+	Tags map[string]seenTag `json:"tags"`
 }
 
 // seenTag is where a tag points, and where before if the latest walk found it moved.
@@ -91,6 +93,7 @@ func (m *memory) begin(key string, now time.Time) (resumed bool) {
 	if w := &m.Walk; w.Key == key && !w.Complete && now.Sub(w.Started) < resumeWithin {
 		return true
 	}
+	m.Walk.Number++
 	m.Walk.Key, m.Walk.Started, m.Walk.Complete = key, now, false
 	return false
 }
@@ -100,7 +103,7 @@ func (m *memory) known(repository string) (*seenRepository, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.Repositories[repository]
-	return r, r != nil && !r.Checked.Before(m.Walk.Started)
+	return r, r != nil && r.Walk == m.Walk.Number
 }
 
 // note remembers where tags of a repository point now and marks those that moved.
@@ -112,7 +115,7 @@ func (m *memory) note(repository string, listed []string, digests map[string]str
 	if old := m.Repositories[repository]; old != nil {
 		before = old.Tags
 	}
-	r := &seenRepository{Checked: now, Tags: make(map[string]seenTag, len(listed))}
+	r := &seenRepository{Walk: m.Walk.Number, Tags: make(map[string]seenTag, len(listed))}
 	for _, tag := range listed {
 		old := before[tag]
 		old.Before = ""

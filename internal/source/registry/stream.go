@@ -2,21 +2,20 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/source/image"
 )
 
-// stallTimeout ends a connection over which nothing comes; maxResumes bounds
-// how often in a row one may break without having delivered anything.
-const (
-	stallTimeout = 60 * time.Second
-	maxResumes   = 4
-)
+// maxResumes bounds how often in a row a connection may break without having
+// delivered anything, maxBreaks how often at all: a server may give a byte each time.
+const maxResumes, maxBreaks = 4, 1000
 
 // stream reads a blob and goes on from where a connection broke.
 type stream struct {
@@ -25,19 +24,21 @@ type stream struct {
 	d      image.Descriptor
 	offset int64
 	broken int // connections in a row that brought nothing
+	breaks int // connections that broke
 	body   io.ReadCloser
-	cancel context.CancelFunc
 }
 
 // connect asks for the rest of the blob.
 func (s *stream) connect() error {
-	ctx, cancel := context.WithCancel(s.ctx)
-	resp, err := s.c.get(ctx, "blobs/"+s.d.Digest, "", s.offset)
+	resp, err := s.c.get(s.ctx, "blobs/"+s.d.Digest, blobTypes, s.offset)
+	var answer *transport.Error
+	if s.offset > 0 && errors.As(err, &answer) && answer.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		return fmt.Errorf("blob %s: %w: it ends after %d of %d bytes", s.d.Digest, seawall.ErrCorrupt, s.offset, s.d.Size)
+	}
 	if err != nil {
-		cancel()
 		return fmt.Errorf("blob %s: %w", s.d.Digest, err)
 	}
-	s.body, s.cancel = resp.Body, cancel
+	s.body = resp.Body
 	if s.offset == 0 || resp.StatusCode == http.StatusPartialContent {
 		return nil
 	}
@@ -56,9 +57,7 @@ func (s *stream) Read(p []byte) (int, error) {
 				return 0, err
 			}
 		}
-		watchdog := time.AfterFunc(stallTimeout, s.cancel)
 		n, err := s.body.Read(p)
-		watchdog.Stop()
 		s.offset += int64(n)
 		if n > 0 {
 			s.broken = 0
@@ -68,8 +67,9 @@ func (s *stream) Read(p []byte) (int, error) {
 			return n, err
 		}
 		s.Close()
-		if s.broken++; s.broken > maxResumes {
-			return n, fmt.Errorf("blob %s: %w: the connection broke %d times at byte %d: %w", s.d.Digest, seawall.ErrUnreadable, s.broken, s.offset, err)
+		s.breaks++
+		if s.broken++; s.broken > maxResumes || s.breaks > maxBreaks {
+			return n, fmt.Errorf("blob %s: %w: the connection broke %d times, last at byte %d: %w", s.d.Digest, seawall.ErrUnreadable, s.breaks, s.offset, err)
 		}
 		if s.c.log != nil {
 			s.c.log.Warn("connection broke, resuming", "blob", s.d.Digest, "offset", s.offset, "error", err)
@@ -86,7 +86,6 @@ func (s *stream) Close() error {
 		return nil
 	}
 	err := s.body.Close()
-	s.cancel()
 	s.body = nil
 	return err
 }

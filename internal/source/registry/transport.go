@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -16,6 +17,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/seawall-security/seawall/internal/seawall"
 )
 
 // security says which registries may be spoken to without protection and whose certificates are believed.
@@ -92,13 +95,62 @@ var errPlain = errors.New("plain HTTP is not allowed")
 
 func (c *connections) RoundTrip(req *http.Request) (*http.Response, error) {
 	host := req.URL.Host
+	via := c.verified
 	switch {
 	case req.URL.Scheme == "http" && !c.plainAllowed(host):
 		return nil, fmt.Errorf("%s: %w", host, errPlain)
 	case c.listed(host):
-		return c.unverified.RoundTrip(req)
+		via = c.unverified
 	}
-	return c.verified.RoundTrip(req)
+	ctx, cancel := context.WithCancelCause(req.Context())
+	resp, err := via.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	b := &body{ReadCloser: resp.Body, ctx: ctx, cancel: cancel, left: maxManifest + 1}
+	if req.Header.Get("Accept") == blobTypes {
+		b.left = math.MaxInt64 // whoever asked knows the size
+	}
+	resp.Body = b
+	return resp, nil
+}
+
+// blobTypes is the Accept header that marks requests for blobs. All other
+// answers (manifests, tokens, lists, whatever the token handshake drains) are small.
+const blobTypes = "*/*"
+
+// stallTimeout ends a connection over which nothing comes.
+const stallTimeout = 60 * time.Second
+
+// errStalled: the other side keeps the connection open and sends nothing.
+var errStalled = fmt.Errorf("nothing came for %v", stallTimeout)
+
+// body is an answer that can neither stall nor go on for ever, whoever reads it.
+type body struct {
+	io.ReadCloser
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	left   int64
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("%w: the answer is larger than %d bytes", seawall.ErrBound, maxManifest)
+	}
+	watchdog := time.AfterFunc(stallTimeout, func() { b.cancel(errStalled) })
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	watchdog.Stop()
+	b.left -= int64(n)
+	if err != nil && context.Cause(b.ctx) == errStalled {
+		err = errStalled
+	}
+	return n, err
+}
+
+func (b *body) Close() error {
+	defer b.cancel(nil)
+	return b.ReadCloser.Close()
 }
 
 func (c *connections) CloseIdleConnections() {

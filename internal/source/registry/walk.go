@@ -41,8 +41,8 @@ type Walk struct {
 	Rate float64
 	// Dir is where what was seen is remembered between runs.
 	Dir string
-	// WriteProbe allows requests that would change the registry if it let them,
-	// made so that nothing is left behind.
+	// WriteProbe allows requests that may change things: an upload that is begun
+	// and taken back, the removal of a manifest that does not exist.
 	WriteProbe bool
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
@@ -288,10 +288,11 @@ func (w *walker) resolveTags(ctx context.Context, c *client, repository string) 
 		}
 	}
 	err = each(ctx, w.Parallel, wanted, func(ctx context.Context, p *pointer) error {
-		p.digest, err = c.head(ctx, p.tag)
+		digest, err := c.head(ctx, p.tag)
 		if statusOf(err) == http.StatusNotFound {
 			return nil // removed since it was listed
 		}
+		p.digest = digest
 		return err
 	})
 	if err != nil {
