@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -161,6 +162,8 @@ type recorder struct {
 	count   int // of facts in files, and of those there was no room for
 	tallies []Tally
 	missed  Problems
+	// transient: a collector's trouble that another try may not have.
+	transient bool
 }
 
 type sequencedFacts struct {
@@ -236,6 +239,7 @@ func (r *recorder) facts(j *job, collector int, facts []seawall.Fact, spent time
 	t.Spent += spent
 	if err != nil {
 		t.Problems.add(j.path, err.Error())
+		r.transient = r.transient || errors.Is(err, seawall.ErrTransient)
 	}
 	r.count += len(facts)
 	if len(facts) > 0 && r.count <= maxFacts { // finish reports too many
@@ -274,7 +278,7 @@ func (r *recorder) unread(e *seawall.Entry, wanting []int) {
 
 // reproducible is false when reading the same bytes again might go better.
 func (r *recorder) reproducible() bool {
-	return !r.unreadable && !slices.ContainsFunc(r.tallies, func(t Tally) bool { return t.Failed != "" })
+	return !r.unreadable && !r.transient && !slices.ContainsFunc(r.tallies, func(t Tally) bool { return t.Failed != "" })
 }
 
 // finish puts everything in order, once the walk and all its work are done.

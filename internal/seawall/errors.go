@@ -12,6 +12,9 @@ var (
 	ErrBound = errors.New("over a safety bound")
 	// ErrUnreadable: the target is not there or access was refused; exit 3.
 	ErrUnreadable = errors.New("cannot be read")
+	// ErrTransient: another try may go better (a daemon that is down); what was
+	// collected beside it is not kept in the layer cache.
+	ErrTransient = errors.New("not reachable")
 	// ErrUsage: the request itself is wrong; exit 2.
 	ErrUsage = errors.New("usage")
 )
