@@ -18,7 +18,11 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/source"
@@ -266,6 +270,7 @@ func TestBadArchives(t *testing.T) {
 		{write("truncated.tar", whole[:700]), seawall.ErrCorrupt, ""},
 		{write("text.tar", []byte(strings.Repeat("not a tar ", 200))), seawall.ErrCorrupt, "tar"},
 		{write("empty.tar", nil), seawall.ErrUnreadable, "manifest.json"},
+		{write("names.tar", longNames(t)), seawall.ErrBound, "names"},
 		{write("cut.tar.gz", zipped.Bytes()[:zipped.Len()/2]), seawall.ErrCorrupt, ""},
 		{write("bomb.tar.gz", bomb.Bytes()), seawall.ErrBound, "larger than"},
 		{write("x.tar.xz", []byte("\xfd7zXZ\x00....")), seawall.ErrUnreadable, "xzcat"},
@@ -277,10 +282,74 @@ func TestBadArchives(t *testing.T) {
 	}
 }
 
+// longNames is an archive of names of almost a megabyte.
+func longNames(t *testing.T) []byte {
+	var members []sourcetest.Member
+	for i := range 40 {
+		members = append(members, sourcetest.File(strings.Repeat("x", 1<<20-1000-i), ""))
+	}
+	return sourcetest.Tar(t, members...)
+}
+
 func digestOf(s string) string {
 	h, _, err := v1.SHA256(strings.NewReader(s))
 	if err != nil {
 		panic(err)
 	}
 	return h.String()
+}
+
+// TestArtifacts: what is attached to an image (signatures, SBOMs) is not asked about.
+func TestArtifacts(t *testing.T) {
+	img := sourcetest.Image(t, "amd64")
+	digest, err := img.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject, err := partial.Descriptor(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sbom := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), "application/vnd.cyclonedx+json")
+	signature := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	if signature, err = mutate.AppendLayers(signature, static.NewLayer([]byte("{}"), "application/vnd.dev.cosign.simplesigning.v1+json")); err != nil {
+		t.Fatal(err)
+	}
+	dir := writeLayout(t, nil)
+	p := layout.Path(dir)
+	for _, m := range []v1.Image{mutate.Subject(sbom, *subject).(v1.Image), img, signature} {
+		if err := p.AppendImage(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	target, err := archive.Layout{}.Open(t.Context(), dir, source.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer target.Close()
+	if got := target.Asset().Digest; got != digest.String() {
+		t.Errorf("chose %s, want %s", got, digest)
+	}
+	sbomDigest, err := mutate.Subject(sbom, *subject).(v1.Image).Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = archive.Layout{}.Open(t.Context(), dir+"@"+sbomDigest.String(), source.Options{})
+	sourcetest.WantError(t, err, seawall.ErrUnreadable, "an artifact of type application/vnd.cyclonedx+json")
+	if err := p.AppendImage(sourcetest.Image(t, "arm64")); err != nil {
+		t.Fatal(err)
+	}
+	_, err = archive.Layout{}.Open(t.Context(), dir, source.Options{})
+	sourcetest.WantError(t, err, seawall.ErrUnreadable, "several images", digest.String())
+}
+
+// TestPipeInLayout: a named pipe in a blob's place is damage, not a scan that never ends.
+func TestPipeInLayout(t *testing.T) {
+	dir := writeLayout(t, nil)
+	if err := os.Remove(filepath.Join(dir, "index.json")); err != nil {
+		t.Fatal(err)
+	}
+	run(t, dir, "mkfifo", "index.json")
+	_, err := archive.Layout{}.Open(t.Context(), dir, source.Options{})
+	sourcetest.WantError(t, err, seawall.ErrCorrupt, "index.json", "not a regular file")
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"syscall"
 
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/source"
@@ -25,7 +26,8 @@ type bundle interface {
 type directory struct{ root *os.Root }
 
 func (d directory) open(name string) (io.ReadCloser, int64, error) {
-	f, err := d.root.Open(name)
+	// O_NONBLOCK: a named pipe in a blob's place must not hang the scan.
+	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -42,8 +44,8 @@ func (d directory) open(name string) (io.ReadCloser, int64, error) {
 
 func (d directory) Close() error { return d.root.Close() }
 
-// Bounds of the members of an archive: it holds a few blobs a layer.
-const maxMembers, maxLinks = 200_000, 16
+// Bounds of the members of an archive: it holds a few blobs a layer. maxNames is of their names together.
+const maxMembers, maxLinks, maxNames = 200_000, 16, 32 << 20
 
 // tarball is a bundle inside an uncompressed tar.
 type tarball struct {
@@ -63,7 +65,7 @@ func indexTar(ctx context.Context, at io.ReaderAt, size int64, closer io.Closer)
 	t := &tarball{at: at, members: map[string]member{}, closer: closer}
 	section := io.NewSectionReader(at, 0, size)
 	tr := tar.NewReader(section)
-	for n := 0; ; n++ {
+	for n, names := 0, 0; ; n++ {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -74,8 +76,8 @@ func indexTar(ctx context.Context, at io.ReaderAt, size int64, closer io.Closer)
 		if err != nil && !errors.Is(err, tar.ErrInsecurePath) {
 			return nil, fmt.Errorf("%w: tar member %d: %w", seawall.ErrCorrupt, n, err)
 		}
-		if n >= maxMembers {
-			return nil, fmt.Errorf("%w: more than %d tar members", seawall.ErrBound, maxMembers)
+		if names += len(hdr.Name) + len(hdr.Linkname); n >= maxMembers || names > maxNames {
+			return nil, fmt.Errorf("%w: more than %d tar members, or names of more than %d bytes", seawall.ErrBound, maxMembers, maxNames)
 		}
 		offset, err := section.Seek(0, io.SeekCurrent)
 		if err != nil {

@@ -131,7 +131,11 @@ func resolveOCI(ctx context.Context, b bundle, choice, name string, o source.Opt
 	if err != nil {
 		return nil, err
 	}
-	candidates, err := choose(ix.Manifests, choice)
+	manifests := ix.Manifests
+	if choice == "" {
+		manifests = withoutArtifacts(ctx, blobs{b}, manifests)
+	}
+	candidates, err := choose(manifests, choice)
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +157,26 @@ func parseIndex(raw []byte) (*index, error) {
 		return nil, fmt.Errorf("index.json: %w: it lists no image", seawall.ErrUnreadable)
 	}
 	return &ix, nil
+}
+
+// maxJudged bounds how many manifests are read to tell images from artifacts.
+const maxJudged = 256
+
+// withoutArtifacts leaves out signatures, SBOMs and the like, which a layout may hold beside an image.
+func withoutArtifacts(ctx context.Context, s image.Store, manifests []image.Descriptor) []image.Descriptor {
+	if len(manifests) == 1 || len(manifests) > maxJudged {
+		return manifests
+	}
+	var images []image.Descriptor
+	for _, d := range manifests {
+		if !image.IsArtifact(ctx, s, d) {
+			images = append(images, d)
+		}
+	}
+	if len(images) == 0 {
+		return manifests
+	}
+	return images
 }
 
 // choose returns the manifests the user means: more than one only where they are one name for several platforms.

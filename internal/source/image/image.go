@@ -49,6 +49,19 @@ type Blob struct {
 	Open func(ctx context.Context) (io.ReadCloser, error)
 }
 
+// check refuses digests that cannot be verified, before they become part of a path or an address.
+func (b *Blob) check(diffID string) error {
+	if b.Size < 0 {
+		return fmt.Errorf("%w: a size of %d bytes", seawall.ErrCorrupt, b.Size)
+	}
+	if b.Digest != "" {
+		if err := CheckDigest(b.Digest); err != nil {
+			return err
+		}
+	}
+	return CheckDigest(diffID)
+}
+
 // Open resolves a descriptor (an index, a manifest) in a store to the image for
 // the wanted platform. parts carries the name, tags and closer; the rest is filled in.
 // On error the closer is left to the caller.
@@ -147,6 +160,18 @@ func (r *resolver) manifest(ctx context.Context, d Descriptor, doc *document) (*
 	return &resolved{digest: d.Digest, manifest: doc, config: config}, nil
 }
 
+// IsArtifact tells manifests of something that is not a container image: a
+// signature, an SBOM attached to an image. An index is none. What cannot be read is none
+// either: whoever opens it learns why.
+func IsArtifact(ctx context.Context, s Store, d Descriptor) bool {
+	raw, err := ReadBlob(ctx, s, d)
+	if err != nil {
+		return false
+	}
+	doc, err := parseDocument(raw)
+	return err == nil && !doc.isIndex() && errors.Is(doc.checkImage(), errArtifact)
+}
+
 // CheckPlatform refuses a configuration for another platform than the one asked for; "" asks for none.
 func CheckPlatform(config []byte, wish string) error {
 	want, err := ParsePlatform(wish)
@@ -212,7 +237,7 @@ func New(p Parts, o source.Options) (seawall.Target, error) {
 	createdBy := alignHistory(info.History, len(p.Layers))
 	for i, b := range p.Layers {
 		diffID := cfg.RootFS.DiffIDs[i]
-		if err := CheckDigest(diffID); err != nil {
+		if err := b.check(diffID); err != nil {
 			return nil, fmt.Errorf("layer %d: %w", i, err)
 		}
 		li := seawall.LayerInfo{Index: i, Digest: cmp.Or(b.Digest, diffID), DiffID: diffID, CreatedBy: createdBy[i], Size: b.Size}

@@ -151,10 +151,18 @@ func (d *document) checkImage() error {
 		}
 	}
 	if kind != "" {
-		return fmt.Errorf("%w: an artifact of type %s, not a container image", seawall.ErrUnreadable, kind)
+		return fmt.Errorf("%w: an artifact of type %s, not a container image", errArtifact, kind)
+	}
+	for i := range d.Layers {
+		if d.Layers[i].Size <= 0 {
+			return fmt.Errorf("layer %d: %w: its descriptor states no size", i, seawall.ErrCorrupt)
+		}
 	}
 	return nil
 }
+
+// errArtifact: the manifest is of something else than a container image.
+var errArtifact = fmt.Errorf("%w", seawall.ErrUnreadable)
 
 // isAttestation tells BuildKit's attestation manifests, which sit beside images in an index.
 func isAttestation(d *Descriptor) bool {
