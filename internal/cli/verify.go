@@ -30,7 +30,7 @@ type verifyFlags struct {
 	issuer         string
 	issuerRegexp   string
 	trustedRoot    string
-	ignoreLog      bool
+	requireLog     bool
 	kind           string
 	builder        string
 	builderRegexp  string
@@ -46,7 +46,7 @@ func (f *verifyFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.issuer, "issuer", "", "who must have vouched for the identity: the OpenID Connect issuer's URL")
 	flags.StringVar(&f.issuerRegexp, "issuer-regexp", "", "the same as a regular expression")
 	flags.StringVar(&f.trustedRoot, "trusted-root", "", "Sigstore trusted_root.json to believe (default: the public-good instance's, embedded)")
-	flags.BoolVar(&f.ignoreLog, "ignore-log", false, "with --key: accept a signature that no transparency log has")
+	flags.BoolVar(&f.requireLog, "require-log", false, "with --key: demand a transparency log entry (one that is there is always checked)")
 	flags.StringVar(&f.builder, "builder", "", "builder that SLSA provenance must name; implies --type slsaprovenance")
 	flags.StringVar(&f.builderRegexp, "builder-regexp", "", "the same as a regular expression")
 	flags.BoolVar(&f.offline, "offline", false, "refuse everything that would leave this machine")
@@ -63,7 +63,7 @@ func (f *verifyFlags) policy(cmd *cobra.Command, trustStore string) (*verify.Pol
 	if f.format != "text" && f.format != "json" {
 		return nil, usageError(cmd, fmt.Errorf("unknown format %q (want text or json)", f.format))
 	}
-	p := &verify.Policy{IgnoreLog: f.ignoreLog, TrustStore: trustStore, Type: f.kind, Builder: verify.Pattern{Exact: f.builder, Regexp: f.builderRegexp}}
+	p := &verify.Policy{RequireLog: f.requireLog, TrustStore: trustStore, Type: f.kind, Builder: verify.Pattern{Exact: f.builder, Regexp: f.builderRegexp}}
 	id := verify.Identity{
 		Subject: verify.Pattern{Exact: f.identity, Regexp: f.identityRegexp},
 		Issuer:  verify.Pattern{Exact: f.issuer, Regexp: f.issuerRegexp},

@@ -19,11 +19,12 @@ type Policy struct {
 	// Identities are the certificate identities believed; one of them must match.
 	Identities []Identity
 	// TrustedRoot is a Sigstore trusted_root.json; nil is the embedded public-good
-	// instance. Its logs and timestamp authorities decide what a signature must
-	// prove: a log entry where it has logs, a certificate timestamp where it has CT logs.
+	// instance. It decides what a signature must prove: a log entry where it has
+	// logs, a certificate timestamp where it has CT logs.
 	TrustedRoot []byte
-	// IgnoreLog accepts a Key's signature without a transparency log entry.
-	IgnoreLog bool
+	// RequireLog demands a transparency log entry of a Key's signature even where no
+	// TrustedRoot is given. A certificate's always owes one where the root has logs.
+	RequireLog bool
 	// TrustStore is a directory of certificates that Notary Project signatures must
 	// lead to; only those are judged then. Identities compare distinguished names.
 	TrustStore string
@@ -100,8 +101,6 @@ func (p *Policy) Check() error {
 		return fmt.Errorf("a trust store is for Notary Project signatures, a key or a trusted root for Sigstore's: %w", seawall.ErrUsage)
 	case len(p.Key) == 0 && len(p.Identities) == 0 && !notary:
 		return fmt.Errorf("neither a key nor an identity was asked for: %w", seawall.ErrUsage)
-	case p.IgnoreLog && len(p.Key) == 0:
-		return fmt.Errorf("only a key's signature can do without the log: a certificate is valid for minutes, and the log is what proves the time: %w", seawall.ErrUsage)
 	case !p.Builder.Empty() && !slices.Contains(predicateTypes(p.Type), slsaV1) && !slices.Contains(predicateTypes(p.Type), slsaV02):
 		return fmt.Errorf("a builder is stated by SLSA provenance only, not by %s: %w", cmp.Or(p.Type, "content of any type"), seawall.ErrUsage)
 	}

@@ -4,8 +4,8 @@
 // sigstore-go does the cryptography. What is decided here is which proofs a
 // signature owes: all that its trust root can check. A root with transparency
 // logs demands a log entry, one with certificate logs a certificate timestamp,
-// and a certificate always a proved signing time inside its validity. A proof
-// that is there but wrong is never passed over for another one that is right.
+// and a certificate always a proved signing time inside its validity. Every
+// timestamp of a known authority must lie inside it, not just one of them.
 package sigstore
 
 import (
@@ -184,6 +184,10 @@ func (j *Judge) judge(b *bundle.Bundle, m verify.Material, s verify.Subject, p *
 	proved, err := verifier.Verify(b, sigverify.NewPolicy(artifact, who))
 	if err != nil {
 		j.explain(b, leaf, err, result)
+		if signed := b.GetMessageSignature().GetMessageDigest().GetDigest(); result.Reason == verify.ReasonTampered &&
+			m.Format == verify.FormatBundle && !strings.HasSuffix(s.Digest, hex.EncodeToString(signed)) {
+			result.Fail(verify.ReasonWrongDigest, "the bundle is about "+hex.EncodeToString(signed)+", not "+s.Digest)
+		}
 		return
 	}
 	if err := j.everyTimestamp(b, leaf); err != nil {
@@ -211,7 +215,8 @@ func (j *Judge) demands(b *bundle.Bundle, certificate bool, p *verify.Policy) (o
 	logs, authorities := len(j.trust.RekorLogs()) > 0, len(j.trust.TimestampingAuthorities()) > 0
 	entries := len(b.GetVerificationMaterial().GetTlogEntries())
 	timed := false
-	if logs && !(p.IgnoreLog && !certificate) {
+	// With a bare key it is the key that is trusted; an entry is checked where there is one.
+	if logs && (certificate || p.RequireLog || p.TrustedRoot != nil || entries > 0) {
 		if entries == 0 {
 			return nil, verify.ReasonLogMissing, "it has no transparency log entry, and the trust root demands one"
 		}
@@ -346,6 +351,8 @@ func (j *Judge) explain(b *bundle.Bundle, leaf *x509.Certificate, err error, res
 		result.Fail(verify.ReasonWrongDigest, "the signature is of something else: "+text)
 	case has("with ed25519 signatures can only be verified with artifacts"):
 		result.Fail(verify.ReasonUnsupported, "an Ed25519 signature needs the artifact itself, not its digest: give --artifact")
+	case has("exactly one signature"):
+		result.Fail(verify.ReasonMalformed, "the envelope must have exactly one signature")
 	case has("verify signature") && j.key != nil:
 		result.Fail(verify.ReasonWrongKey, "not signed with this key ("+j.key.name+"), or changed since: "+text)
 	default:
