@@ -48,8 +48,8 @@ func exitCode(err error) int {
 		return coded.code
 	case errors.Is(err, seawall.ErrUsage):
 		return exitUsage
-	case strings.HasPrefix(err.Error(), "unknown command"), strings.HasPrefix(err.Error(), "accepts "), strings.HasPrefix(err.Error(), "requires at least"):
-		return exitUsage // cobra's own argument errors have no type
+	case strings.HasPrefix(err.Error(), "unknown command"):
+		return exitUsage // of the completion command, which is cobra's own
 	default:
 		return exitIncomplete
 	}

@@ -346,7 +346,7 @@ func (a *app) warn(f *scanFlags, o scan.Outcome, warnings []string) {
 		fmt.Fprintln(a.Stderr, "seawall:", printable(w))
 	}
 	if len(o.Partial) > 0 && !f.verbose {
-		fmt.Fprintf(a.Stderr, "seawall: %d collectors could not read everything (--verbose names them, --strict makes it an error)\n", len(o.Partial))
+		fmt.Fprintf(a.Stderr, "seawall: %s could not read everything (--verbose names them, --strict makes it an error)\n", plural(len(o.Partial), "collector"))
 	}
 	if !f.verbose {
 		return
@@ -368,10 +368,10 @@ func (a *app) verdict(ctx context.Context, f *scanFlags, o scan.Outcome) error {
 		return fmt.Errorf("--strict: %s could not read everything: %s", o.Partial[0].Name, o.Partial[0].Reason)
 	}
 	if f.requireCoverage && o.NotEvaluated > 0 {
-		return seawall.WithHint(fmt.Errorf("--require-coverage: %d packages have no advisories in this database", o.NotEvaluated), "fetch them with: seawall db update")
+		return seawall.WithHint(fmt.Errorf("--require-coverage: no advisories in this database for %s", plural(o.NotEvaluated, "package")), "fetch them with: seawall db update")
 	}
 	if o.Blocking > 0 && !f.exitZero {
-		return errBlocked(fmt.Sprintf("--fail-on %s: %d findings at or above the threshold", f.failOn, o.Blocking))
+		return errBlocked(fmt.Sprintf("--fail-on %s: %s at or above the threshold", f.failOn, plural(o.Blocking, "finding")))
 	}
 	return nil
 }
