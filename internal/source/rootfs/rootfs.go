@@ -9,12 +9,14 @@
 // What each leaves out: rootfs nothing; fs the object stores of git; host
 // what is not on a local disk (proc, sys, dev, tmpfs, network mounts) and the
 // storage of container engines, whose images and containers are targets of their own.
+// Which mounts those are is known on Linux only.
 package rootfs
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -210,6 +212,25 @@ func (w *walk) directory(parent *dir, e seawall.Entry, name, path string, depth 
 		return err
 	}
 	return w.entries(d, path+"/", e.Path+"/", names, depth)
+}
+
+// regular makes an Entry.Open of a way to open a file that may have become something else meanwhile.
+func regular(open func() (*os.File, error)) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) {
+		f, err := open()
+		if err != nil {
+			return nil, unreadable(reason(err))
+		}
+		st, err := f.Stat()
+		if err == nil && !st.Mode().IsRegular() {
+			err = errors.New("no longer a regular file")
+		}
+		if err != nil {
+			f.Close()
+			return nil, unreadable(err)
+		}
+		return f, nil
+	}
 }
 
 // unreadable marks an error of one entry.

@@ -1,3 +1,5 @@
+//go:build linux && !rootfsportable
+
 package rootfs
 
 import (
@@ -6,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,21 +46,7 @@ func (t *tree) Close() error { return errors.Join(t.at.Close(), t.root.Close()) 
 
 // opener returns a function that opens a regular file of the tree by its real path.
 func (t *tree) opener(path string) func() (io.ReadCloser, error) {
-	return func() (io.ReadCloser, error) {
-		f, err := t.open(path)
-		if err != nil {
-			return nil, unreadable(reason(err))
-		}
-		st, err := f.Stat()
-		if err == nil && !st.Mode().IsRegular() {
-			err = errors.New("no longer a regular file")
-		}
-		if err != nil {
-			f.Close()
-			return nil, unreadable(err)
-		}
-		return f, nil
-	}
+	return regular(func() (*os.File, error) { return t.open(path) })
 }
 
 // open uses one system call where the kernel has openat2 (5.6), else os.Root,
@@ -175,21 +162,6 @@ const (
 	jfsMagic      = 0x3153464a
 	bcachefsMagic = 0xca451a4e
 )
-
-// fileInfo implements fs.FileInfo in 48 bytes.
-type fileInfo struct {
-	name     string
-	size     int64
-	modified int64 // nanoseconds since 1970
-	mode     fs.FileMode
-}
-
-func (i *fileInfo) Name() string       { return i.name }
-func (i *fileInfo) Size() int64        { return i.size }
-func (i *fileInfo) Mode() fs.FileMode  { return i.mode }
-func (i *fileInfo) ModTime() time.Time { return time.Unix(0, i.modified) }
-func (i *fileInfo) IsDir() bool        { return i.mode.IsDir() }
-func (i *fileInfo) Sys() any           { return nil }
 
 // fileMode turns st_mode into Go's bits.
 func fileMode(m uint32) fs.FileMode {

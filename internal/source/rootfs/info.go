@@ -1,0 +1,21 @@
+package rootfs
+
+import (
+	"io/fs"
+	"time"
+)
+
+// fileInfo implements fs.FileInfo in 48 bytes.
+type fileInfo struct {
+	name     string
+	size     int64
+	modified int64 // nanoseconds since 1970
+	mode     fs.FileMode
+}
+
+func (i *fileInfo) Name() string       { return i.name }
+func (i *fileInfo) Size() int64        { return i.size }
+func (i *fileInfo) Mode() fs.FileMode  { return i.mode }
+func (i *fileInfo) ModTime() time.Time { return time.Unix(0, i.modified) }
+func (i *fileInfo) IsDir() bool        { return i.mode.IsDir() }
+func (i *fileInfo) Sys() any           { return nil }
