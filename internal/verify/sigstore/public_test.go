@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/seawall-security/seawall/internal/verify"
+	"github.com/seawall-security/seawall/internal/verify/sigstore"
 )
 
 // library is sigstore-go's directory in the module cache, whose example bundles
@@ -114,13 +115,48 @@ func FuzzBundle(f *testing.F) {
 	f.Add([]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"publicKey":{}},"messageSignature":{}}`))
 	s := verify.Subject{Digest: digestOf([]byte("not what any of them is about"))}
 	p := verify.Policy{Identities: []verify.Identity{{Subject: verify.Pattern{Regexp: "."}, Issuer: verify.Pattern{Regexp: "."}}}}
+	j, err := sigstore.New(&p)
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		for _, format := range []verify.Format{verify.FormatBundle, verify.FormatSimpleSigning, verify.FormatEnvelope} {
 			m := verify.Material{Format: format, Content: raw, Annotations: map[string]string{
 				"dev.cosignproject.cosign/signature": "MEUCIQ==", "dev.sigstore.cosign/bundle": string(raw), "dev.sigstore.cosign/certificate": string(raw),
 			}}
-			if got := judge(t, p, m, s); got.Verified || got.Detail == "" {
+			if got := j.Judge(t.Context(), m, s, &p); got.Verified || got.Detail == "" {
 				t.Errorf("%s: %+v", format, got)
+			}
+		}
+	})
+}
+
+func BenchmarkJudge(b *testing.B) {
+	raw := read(b, library(b), "pkg/testing/data/bundles/sigstore.js@2.0.0-provenance.sigstore.json")
+	p := verify.Policy{Identities: []verify.Identity{{Subject: verify.Pattern{Regexp: "sigstore-js"}, Issuer: verify.Pattern{Regexp: "."}}}}
+	s := verify.Subject{Digest: "sha512:46d4e2f74c4877316640000a6fdf8a8b59f1e0847667973e9859f774dd31b8f1e0937813b777fb66a2ac67d50540fe34640966eee9fc2ccca387082b4c85cd3c"}
+	m := verify.Material{Format: verify.FormatBundle, Content: raw}
+	b.Run("prepared", func(b *testing.B) {
+		j, err := sigstore.New(&p)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			if r := j.Judge(b.Context(), m, s, &p); !r.Verified {
+				b.Fatal(r.Detail)
+			}
+		}
+	})
+	b.Run("with trust root", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			j, err := sigstore.New(&p)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if r := j.Judge(b.Context(), m, s, &p); !r.Verified {
+				b.Fatal(r.Detail)
 			}
 		}
 	})
