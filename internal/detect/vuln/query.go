@@ -129,6 +129,12 @@ func productQueries(name, version string) []query {
 		return []query{bitnami("nats"), module("github.com/nats-io/nats-server"), module("github.com/nats-io/nats-server/v2")}
 	case "terraform":
 		return []query{module("github.com/hashicorp/terraform")}
+	case "harbor": // registries that tell their version
+		return []query{bitnami("harbor"), module("github.com/goharbor/harbor")}
+	case "gitea":
+		return []query{bitnami("gitea"), module("code.gitea.io/gitea")}
+	case "zot":
+		return []query{module("zotregistry.dev/zot"), module("zotregistry.io/zot"), module("zotregistry.dev/zot/v2")}
 	case "ruby": // RubySec has advisories on the interpreter
 		return []query{bitnami("ruby"), {ecosystem: "generic", name: "ruby", version: version}}
 	case "nginx", "redis", "mariadb", "memcached", "haproxy", "envoy", "php", "perl", "valkey", "keydb",

@@ -22,6 +22,12 @@ func (v *View) Next() string {
 			}
 		}
 	}
+	if v.Fleet() {
+		// What lets anybody in comes before what is in any one image.
+		if others := v.Assets[0].Others; len(others) > 0 && others[0].Severity == seawall.SeverityCritical && others[0].Remediation != "" {
+			return others[0].Title + ": " + others[0].Remediation
+		}
+	}
 	if g := v.bestUpgrade(); g != nil {
 		return fmt.Sprintf("upgrade %s to %s: mends %s", g.Name, g.Upgrade, mended(g))
 	}
