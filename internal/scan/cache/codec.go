@@ -21,7 +21,7 @@ import (
 // Numbers are varints, path hashes 8 bytes; little-endian throughout. The
 // table makes the many equal strings of a layer one each, and all of them one
 // allocation when read. Change the format's digit with any change of layout.
-const format = "seawall-layer-1\n"
+const format = "seawall-layer-2\n"
 
 var errDamaged = errors.New("damaged cache entry")
 
@@ -184,6 +184,8 @@ func (e *encoder) fact(f *seawall.Fact) {
 		e.string(f.Signature.Digest)
 		e.string(f.Signature.Kind)
 		e.string(f.Signature.Signer)
+		e.string(f.Signature.Issuer)
+		e.string(f.Signature.Builder)
 	case f.Match != nil:
 		e.number(matchFact)
 		e.string(string(f.Match.Kind))
@@ -416,7 +418,7 @@ func (d *decoder) fact(f *seawall.Fact) {
 	case objectFact:
 		f.Object = &seawall.Object{Resource: d.string(), Path: d.string(), Line: int(d.number()), JSON: []byte(d.string())}
 	case signatureFact:
-		f.Signature = &seawall.Signature{Digest: d.string(), Kind: d.string(), Signer: d.string()}
+		f.Signature = &seawall.Signature{Digest: d.string(), Kind: d.string(), Signer: d.string(), Issuer: d.string(), Builder: d.string()}
 	case matchFact:
 		f.Match = &seawall.Match{
 			Kind: seawall.FindingKind(d.string()), Rule: d.string(), Location: d.location(),
