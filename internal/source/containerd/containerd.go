@@ -104,7 +104,13 @@ func open(ctx context.Context, s store, ref string, o source.Options) (seawall.T
 	if err != nil {
 		return nil, err
 	}
-	return image.Open(ctx, s, d, image.Parts{Name: ref, RepoTags: []string{full}, Closer: s}, o)
+	parts := image.Parts{Name: ref, Closer: s}
+	if strings.Contains(full, "@") {
+		parts.RepoDigests = []string{full}
+	} else {
+		parts.RepoTags = []string{full}
+	}
+	return image.Open(ctx, s, d, parts, o)
 }
 
 // fullName writes a reference as containerd stores it: docker.io/library/nginx:latest.
@@ -229,7 +235,7 @@ func (c *content) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		if err := fields(msg, func(f protowire.Number, data []byte, _ uint64) error {
-			if f == 2 {
+			if f == 2 { // data
 				c.left = data
 			}
 			return nil

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -25,8 +26,9 @@ type conn struct {
 
 func dial(socket, namespace string) *conn {
 	t := &http.Transport{
-		DisableCompression: true,
-		Protocols:          new(http.Protocols),
+		DisableCompression:    true,
+		ResponseHeaderTimeout: 30 * time.Second, // a socket nobody serves must not hang the scan
+		Protocols:             new(http.Protocols),
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		},

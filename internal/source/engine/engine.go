@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/source"
@@ -36,6 +37,9 @@ func (Opener) Schemes() []string { return []string{"docker"} }
 
 // Open implements source.Opener.
 func (op Opener) Open(ctx context.Context, ref string, o source.Options) (seawall.Target, error) {
+	if ref == "" {
+		return nil, seawall.WithHint(fmt.Errorf("docker:: %w: no image named", seawall.ErrUsage), "write docker:NAME[:TAG] or docker:ID")
+	}
 	hosts, err := op.hosts(o.Offline)
 	if err != nil {
 		return nil, fmt.Errorf("docker:%s: %w", ref, err)
@@ -126,7 +130,9 @@ func connect(host string) *engine {
 			return new(net.Dialer).DialContext(ctx, "unix", address)
 		}
 	}
-	return &engine{client: &http.Client{Transport: t}, base: base}
+	// An engine redirects only what is not an image's name, and never elsewhere.
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &engine{client: &http.Client{Transport: t, CheckRedirect: stay}, base: base}
 }
 
 // inspected is what is read of GET /images/{name}/json.
@@ -137,18 +143,30 @@ type inspected struct {
 	Size        int64
 }
 
-func (e *engine) open(ctx context.Context, ref string, o source.Options) (seawall.Target, error) {
+// inspectTimeout is for what an engine answers at once. An export has none: it may be prepared for minutes.
+const inspectTimeout = 30 * time.Second
+
+// inspect asks what an image is called.
+func (e *engine) inspect(ctx context.Context, ref string) (image inspected, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, inspectTimeout, fmt.Errorf("%w: no answer in %v", errNotThere, inspectTimeout))
+	defer cancel()
 	body, err := e.get(ctx, ref, "json")
+	if err != nil {
+		return image, err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(io.LimitReader(body, 16<<20)).Decode(&image); err != nil {
+		return image, fmt.Errorf("%w: the engine's answer: %w", seawall.ErrCorrupt, err)
+	}
+	return image, nil
+}
+
+func (e *engine) open(ctx context.Context, ref string, o source.Options) (seawall.Target, error) {
+	image, err := e.inspect(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	var image inspected
-	err = json.NewDecoder(io.LimitReader(body, 16<<20)).Decode(&image)
-	body.Close()
-	if err != nil {
-		return nil, fmt.Errorf("%w: the engine's answer: %w", seawall.ErrCorrupt, err)
-	}
-	body, err = e.get(ctx, ref, "get")
+	body, err := e.get(ctx, ref, "get")
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +190,7 @@ func (e *engine) get(ctx context.Context, ref, what string) (io.ReadCloser, erro
 		return nil, seawall.WithHint(fmt.Errorf("%w: no permission to use the engine's socket", seawall.ErrUnreadable),
 			"run as root, or add your user to the docker group")
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", errNotThere, err)
 	case resp.StatusCode == http.StatusOK:
