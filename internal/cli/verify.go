@@ -355,7 +355,7 @@ func (a *app) printSignature(r verify.Result) {
 	}
 	fmt.Fprintf(a.Stdout, "+ %s (%s)\n    signed by   %s\n", printable(what), printable(r.Place), printable(r.Signer))
 	for _, line := range []struct{ label, value string }{
-		{"issuer", r.Issuer}, {"built by", r.Builder}, {"signed at", timeOrNone(r.Signed)},
+		{"issuer", r.Issuer}, {"built by", r.Builder}, {"signed at", timeOrNone(r.Signed)}, {"logged", yesOrNone(r.Logged)},
 	} {
 		if line.value != "" {
 			fmt.Fprintf(a.Stdout, "    %-11s %s\n", line.label, printable(line.value))
@@ -368,4 +368,11 @@ func timeOrNone(t time.Time) string {
 		return ""
 	}
 	return t.Format(time.RFC3339)
+}
+
+func yesOrNone(b bool) string {
+	if b {
+		return "yes"
+	}
+	return ""
 }

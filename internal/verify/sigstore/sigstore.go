@@ -195,7 +195,9 @@ func (j *Judge) judge(b *bundle.Bundle, m verify.Material, s verify.Subject, p *
 		return
 	}
 	result.Verified = true
-	describe(proved, b, result)
+	describe(proved, result)
+	// An entry that is there has been checked, unless the trust root has no logs.
+	result.Logged = len(b.GetVerificationMaterial().GetTlogEntries()) > 0 && len(j.trust.RekorLogs()) > 0
 	if j.key != nil {
 		result.Signer = j.key.name
 	}
@@ -286,7 +288,7 @@ func (j *Judge) everyTimestamp(b *bundle.Bundle, leaf *x509.Certificate) error {
 }
 
 // describe takes over what was proved.
-func describe(proved *sigverify.VerificationResult, b *bundle.Bundle, result *verify.Result) {
+func describe(proved *sigverify.VerificationResult, result *verify.Result) {
 	if cert := proved.Signature.Certificate; cert != nil {
 		result.Signer, result.Issuer = cert.SubjectAlternativeName, cert.Issuer
 	}
