@@ -49,7 +49,8 @@ func (t *table) render() {
 		}
 		t.asset(a)
 		for j := range a.Others {
-			t.other(a.Others[j])
+			last := j+1 == len(a.Others) || a.Others[j+1].Rule != a.Others[j].Rule
+			t.other(a.Others[j], last)
 		}
 		t.groups(a.Groups)
 		t.notEvaluated(a.NotEvaluated)
@@ -138,21 +139,26 @@ func (t *table) facts(indent int, facts []string, st style) {
 	t.wrap(nil, indent, words)
 }
 
-func (t *table) other(f *seawall.Finding) {
-	t.wrap([]word{severityWord(f.Severity)}, 10, append([]word{{sink.Plain(f.Rule), bold}}, split(f.Title, plain)...))
+// other shows a finding that no upgrade mends. Of several by one rule the last
+// says what to do.
+func (t *table) other(f *seawall.Finding, last bool) {
+	t.wrap([]word{severityWord(f.Severity)}, 12, append([]word{{sink.Plain(f.Rule), bold}}, split(f.Title, plain)...))
 	places := sink.Places(f)
 	for i, l := range places {
 		if i == 3 {
-			t.prose(10, fmt.Sprintf("+%d more places", len(places)-i), dim)
+			t.prose(12, fmt.Sprintf("+%d more places", len(places)-i), dim)
 			break
 		}
-		t.prose(10, "at "+triage.PlaceOf(l), dim)
+		t.prose(12, "at "+triage.PlaceOf(l), dim)
 	}
 	if f.Evidence != "" {
-		t.prose(10, f.Evidence, dim)
+		t.prose(12, f.Evidence, dim)
+	}
+	if !last {
+		return
 	}
 	if f.Remediation != "" {
-		t.prose(10, f.Remediation, cyan)
+		t.prose(12, f.Remediation, cyan)
 	}
 	t.blank()
 }
