@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -96,6 +97,9 @@ func (a *app) runRegistry(cmd *cobra.Command, f *scanFlags, w registry.Walk) err
 		}
 		return nil
 	})
+	if listing != nil && !listing.Resumed.IsZero() && !f.quiet {
+		fmt.Fprintf(a.Stderr, "seawall: went on with the scan that was interrupted: tags may be as of %s\n", listing.Resumed.Format(time.DateTime))
+	}
 	if listing != nil && cmd.Context().Err() == nil {
 		if completeErr := listing.Complete(); err == nil {
 			err = completeErr

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
@@ -327,7 +328,7 @@ func newSelection(include, exclude []string) (selection, error) {
 	}{{include, &s.include}, {exclude, &s.exclude}} {
 		for _, glob := range list.globs {
 			repository, tag, tagged := strings.Cut(glob, ":")
-			if repository == "" || tagged && tag == "" || strings.ContainsAny(glob, "[]{}\\ ") {
+			if repository == "" || tagged && tag == "" || strings.ContainsAny(glob, "[]{}\\ ") || !utf8.ValidString(glob) {
 				return s, seawall.WithHint(fmt.Errorf("pattern %q: %w", glob, seawall.ErrUsage), "write team/*, **/app or team/app:v1.*")
 			}
 			p := pattern{repository: globPattern(repository)}

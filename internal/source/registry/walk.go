@@ -52,8 +52,9 @@ type Walk struct {
 type Listing struct {
 	// Images are the distinct images, by name; where one could not be looked at, Err says why.
 	Images []Image
-	// Resumed tells that an interrupted walk was gone on with.
-	Resumed bool
+	// Resumed is when the walk began that was interrupted and is now gone on with;
+	// zero for a walk of its own.
+	Resumed time.Time
 
 	session   *session
 	memory    *memory
@@ -141,7 +142,9 @@ func (w *walker) run(ctx context.Context) (*Listing, error) {
 	w.documents = documents(filepath.Join(w.Dir, "documents"))
 	w.skipped = map[string]int{}
 	l := &Listing{session: w.session, memory: w.memory, documents: w.documents, now: now}
-	l.Resumed = w.memory.begin(w.key(), now)
+	if w.memory.begin(w.key(), now) {
+		l.Resumed = w.memory.Walk.Started
+	}
 	l.audit = &audit{Walk: w.Walk, session: w.session, now: now}
 	if err := l.audit.transport(ctx); err != nil {
 		return nil, explainHost(w.host, err)

@@ -9,11 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,47 +34,7 @@ import (
 	"github.com/seawall-security/seawall/internal/source"
 	"github.com/seawall-security/seawall/internal/source/registry"
 	"github.com/seawall-security/seawall/internal/source/sourcetest"
-	"github.com/seawall-security/seawall/internal/testenv"
 )
-
-// startOpen runs Debian's docker-registry as it should not be: plain HTTP, no login, deletion on.
-func startOpen(t *testing.T) (host, data string) {
-	t.Helper()
-	credentials(t, "", "")
-	program := testenv.Tool(t, "docker-registry")
-	dir := t.TempDir()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	host = l.Addr().String()
-	l.Close()
-	data = filepath.Join(dir, "data")
-	config := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}\nhttp: {addr: %q}\n", data, host)
-	if err := os.WriteFile(filepath.Join(dir, "config.yml"), []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, program, "serve", filepath.Join(dir, "config.yml"))
-	cmd.Env = []string{"HOME=" + dir} // docker-registry takes REGISTRY_AUTH_FILE for a setting
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cancel(); _ = cmd.Wait() })
-	for range 200 {
-		if c, err := net.Dial("tcp", host); err == nil {
-			c.Close()
-			return host, data
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	cancel()
-	_ = cmd.Wait()
-	t.Fatalf("docker-registry did not start: %s", &output)
-	return "", ""
-}
 
 // built is an image of a given day.
 func built(t *testing.T, arch string, at time.Time) v1.Image {
@@ -251,7 +209,8 @@ func TestWalkHardened(t *testing.T) {
 }
 
 func TestWalkOpen(t *testing.T) {
-	host, data := startOpen(t)
+	credentials(t, "", "")
+	host, data := sourcetest.OpenRegistry(t)
 	push(t, host, built(t, "amd64", day(1)), "a:1.0", "b:1.0")
 	uploads := func() (n int) {
 		_ = filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
@@ -278,7 +237,8 @@ func TestWalkOpen(t *testing.T) {
 
 // TestWalkEmpty: a registry without images can be asked about itself.
 func TestWalkEmpty(t *testing.T) {
-	host, _ := startOpen(t)
+	credentials(t, "", "")
+	host, _ := sourcetest.OpenRegistry(t)
 	l, got := walk(t, registry.Opener{}, registry.Walk{Registry: host, WriteProbe: true}, source.Options{})
 	wantAnswers(t, got, map[string]string{"anonymous.pull": "unknown", "anonymous.push": "yes", "anonymous.catalog": "yes"})
 	if len(l.Images) != 0 {
@@ -454,7 +414,7 @@ func TestResumeWalk(t *testing.T) {
 		return asked
 	}
 	l, got := walk(t, noWait, w, source.Options{})
-	if !l.Resumed || len(got.images) != 8 {
+	if l.Resumed.IsZero() || len(got.images) != 8 {
 		t.Errorf("resumed %v, %d images", l.Resumed, len(got.images))
 	}
 	again := manifests()
@@ -477,7 +437,7 @@ func TestResumeWalk(t *testing.T) {
 		t.Fatal(err)
 	}
 	l, _ = walk(t, noWait, w, source.Options{})
-	if heads := manifests(); l.Resumed || len(slices.DeleteFunc(heads, func(r string) bool { return !strings.HasPrefix(r, "HEAD") })) < 8 {
+	if heads := manifests(); !l.Resumed.IsZero() || len(slices.DeleteFunc(heads, func(r string) bool { return !strings.HasPrefix(r, "HEAD") })) < 8 {
 		t.Errorf("after a complete walk: resumed %v, asked %v", l.Resumed, heads)
 	}
 }
