@@ -58,10 +58,29 @@ type ImageInfo struct {
 	Env          []string          `json:"-"` // may hold secrets: never in a report
 	Labels       map[string]string `json:"labels,omitempty"`
 	ExposedPorts []string          `json:"exposedPorts,omitempty"`
-	History      []HistoryStep     `json:"-"` // may hold secrets
-	RepoTags     []string          `json:"repoTags,omitempty"`
-	RepoDigests  []string          `json:"repoDigests,omitempty"`
-	Layers       []LayerInfo       `json:"layers,omitempty"`
+	// Healthcheck is its command in Docker's form, first CMD, CMD-SHELL or NONE; nil without one.
+	Healthcheck []string      `json:"healthcheck,omitempty"`
+	Volumes     []string      `json:"volumes,omitempty"`
+	History     []HistoryStep `json:"-"` // may hold secrets
+	RepoTags    []string      `json:"repoTags,omitempty"`
+	RepoDigests []string      `json:"repoDigests,omitempty"`
+	Layers      []LayerInfo   `json:"layers,omitempty"`
+	// Base is the image it was built on; nil when not known.
+	Base *BaseImage `json:"base,omitempty"`
+}
+
+// BaseImage is the image another one was built on.
+type BaseImage struct {
+	Name   string `json:"name,omitempty"`
+	Digest string `json:"digest,omitempty"` // of its manifest
+	// Layers is how many of the lowest layers are its; 0 when only its name is known.
+	Layers int `json:"layers"`
+	// Known says how: "given" (by the user), "label" (its name; the layers from
+	// images seen), "seen" (an image scanned before has these layers).
+	Known string `json:"known"`
+	// Findings counts the failing findings in its layers: what moving to a base
+	// image without them would remove.
+	Findings *Summary `json:"findings,omitempty"`
 }
 
 // HistoryStep is one build step of an image.

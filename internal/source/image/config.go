@@ -22,6 +22,8 @@ type config struct {
 		Cmd          []string
 		Labels       map[string]string
 		ExposedPorts map[string]struct{}
+		Volumes      map[string]struct{}
+		Healthcheck  struct{ Test []string }
 	} `json:"config"`
 	RootFS struct {
 		DiffIDs []string `json:"diff_ids"`
@@ -53,6 +55,8 @@ func (c *config) imageInfo(raw []byte) *seawall.ImageInfo {
 		Env:          c.Config.Env,
 		Labels:       c.Config.Labels,
 		ExposedPorts: slices.Sorted(maps.Keys(c.Config.ExposedPorts)),
+		Volumes:      slices.Sorted(maps.Keys(c.Config.Volumes)),
+		Healthcheck:  c.Config.Healthcheck.Test,
 	}
 	if c.OS != "" || c.Architecture != "" {
 		info.Platform = c.Platform.String()

@@ -103,11 +103,11 @@ func (l *linter) stage(s *stage) {
 			}
 			seen[ins.keyword] = seen[ins.keyword] || !ins.onBuild
 		}
-		l.instruction(ins, s)
+		l.instruction(ins)
 	}
 }
 
-func (l *linter) instruction(ins *instruction, s *stage) {
+func (l *linter) instruction(ins *instruction) {
 	switch ins.keyword {
 	case "ARG":
 		l.arguments(ins)
@@ -116,7 +116,7 @@ func (l *linter) instruction(ins *instruction, s *stage) {
 	case "ADD", "COPY":
 		l.copies(ins)
 	case "RUN":
-		l.run(ins, s)
+		l.run(ins)
 	case "EXPOSE":
 		l.expose(ins)
 	case "CMD", "ENTRYPOINT":

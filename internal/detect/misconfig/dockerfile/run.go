@@ -20,7 +20,7 @@ func withoutPassword(s string) string {
 }
 
 // run judges a build step.
-func (l *linter) run(ins *instruction, s *stage) {
+func (l *linter) run(ins *instruction) {
 	if ins.flag("security") == "insecure" {
 		l.found("SW-DF-014", ins.line, "--security=insecure")
 	}
@@ -31,7 +31,7 @@ func (l *linter) run(ins *instruction, s *stage) {
 	for i := range cs {
 		l.command(cs, i)
 	}
-	st := step{linter: l, cs: cs, mounts: strings.Join(ins.flags, " "), stage: s}
+	st := step{linter: l, cs: cs, mounts: strings.Join(ins.flags, " ")}
 	st.packages()
 	l.passwords(ins, cs)
 }
@@ -206,7 +206,6 @@ type step struct {
 	*linter
 	cs     []command
 	mounts string
-	stage  *stage
 }
 
 // verb returns the first argument that is no option, and the operands after it.
