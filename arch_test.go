@@ -173,7 +173,7 @@ func TestPackageBudgets(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			lines += bytes.Count(src, []byte("\n"))
+			lines += codeLines(src)
 			f, err := parser.ParseFile(token.NewFileSet(), path, src, parser.ParseComments)
 			if err != nil {
 				t.Fatal(err)
@@ -192,6 +192,18 @@ func TestPackageBudgets(t *testing.T) {
 	}
 }
 
+// codeLines counts the lines that hold code: neither blank nor a comment alone.
+func codeLines(src []byte) int {
+	n := 0
+	for line := range bytes.Lines(src) {
+		line = bytes.TrimSpace(line)
+		if len(line) > 0 && !bytes.HasPrefix(line, []byte("//")) {
+			n++
+		}
+	}
+	return n
+}
+
 func checkFile(t *testing.T, name string, f *ast.File, maxMethods int) {
 	t.Helper()
 	ast.Inspect(f, func(n ast.Node) bool {
@@ -205,7 +217,7 @@ func checkFile(t *testing.T, name string, f *ast.File, maxMethods int) {
 				t.Errorf("%s: an interface of %d methods, the budget is %d", name, len(n.Methods.List), maxMethods)
 			}
 		case *ast.SelectorExpr:
-			if x, ok := n.X.(*ast.Ident); ok && x.Name == "os" && n.Sel.Name == "Exit" && f.Name.Name != "main" {
+			if x, ok := n.X.(*ast.Ident); ok && x.Name == "os" && n.Sel.Name == "Exit" && f.Name.Name != "main" && !testSupport(path.Dir(name)) {
 				t.Errorf("%s: os.Exit belongs to main packages", name)
 			}
 		}

@@ -2,44 +2,44 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seawall-security/seawall/internal/detect"
-	detectall "github.com/seawall-security/seawall/internal/detect/all"
+	"github.com/seawall-security/seawall/internal/detect/registry"
+	"github.com/seawall-security/seawall/internal/scan"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
 func (a *app) explainCommand() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
-		Use:   "explain RULE-ID",
+		Use:   "explain [RULE-ID]",
 		Short: "Say what a rule means and what to do about it",
-		Long: `Explain prints the rationale and remedy of one of Seawall's own rules (SW-…).
+		Long: `Explain prints the rationale and remedy of one of Seawall's own rules (SW-…),
+or without an argument lists them all.
 Vulnerabilities are explained by the advisory database: 'seawall db search ID'.`,
-		Example: "  seawall explain SW-OS-001",
-		Args:    cobra.ExactArgs(1),
+		Example: "  seawall explain\n  seawall explain SW-OS-001",
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			rules := ownRules()
-			for _, r := range rules {
-				if !strings.EqualFold(r.ID, args[0]) {
-					continue
-				}
-				switch format {
-				case "json":
-					return writeJSON(a.Stdout, r)
-				case "text":
-					return a.printRule(r)
-				}
+			if format != "text" && format != "json" {
 				return usageError(cmd, fmt.Errorf("unknown format %q (want text or json)", format))
 			}
-			var ids []string
-			for _, r := range rules {
-				ids = append(ids, r.ID)
+			rules := ownRules()
+			if len(args) == 0 {
+				return a.listRules(rules, format)
 			}
-			return seawall.WithHint(fmt.Errorf("no rule %q: %w", args[0], seawall.ErrUsage),
-				"own rules: "+joinWords(ids)+"; advisories: seawall db search "+printable(args[0]))
+			i := slices.IndexFunc(rules, func(r detect.Rule) bool { return strings.EqualFold(r.ID, args[0]) })
+			switch {
+			case i < 0:
+				return seawall.WithHint(fmt.Errorf("no rule %q: %w", args[0], seawall.ErrUsage),
+					"'seawall explain' lists all rules; advisories are found with 'seawall db search "+printable(args[0])+"'")
+			case format == "json":
+				return writeJSON(a.Stdout, rules[i])
+			}
+			return a.printRule(rules[i])
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			var ids []string
@@ -55,13 +55,31 @@ Vulnerabilities are explained by the advisory database: 'seawall db search ID'.`
 
 // ownRules are the rules of every detector that has some.
 func ownRules() []detect.Rule {
+	var all scannerFlags
+	all.scanners = scannerNames()
+	var cfg scan.Config
+	if all.complete(&cfg, nil) != nil {
+		return nil // only users' own rule files can fail
+	}
 	var rules []detect.Rule
-	for _, d := range detectall.Detectors(nil) {
+	for _, d := range append(cfg.Detectors, registry.Detector{}) {
 		if e, ok := d.(detect.Explainer); ok {
 			rules = append(rules, e.Rules()...)
 		}
 	}
 	return rules
+}
+
+func (a *app) listRules(rules []detect.Rule, format string) error {
+	if format == "json" {
+		return writeJSON(a.Stdout, rules)
+	}
+	for _, r := range rules {
+		if _, err := fmt.Fprintf(a.Stdout, "%-12s %-10s %s\n", r.ID, r.Severity, r.Title); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *app) printRule(r detect.Rule) error {

@@ -6,12 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/seawall-security/seawall/internal/advisory/db"
-	detectall "github.com/seawall-security/seawall/internal/detect/all"
 	"github.com/seawall-security/seawall/internal/inventory"
-	inventoryall "github.com/seawall-security/seawall/internal/inventory/all"
 	"github.com/seawall-security/seawall/internal/policy/suppress"
-	"github.com/seawall-security/seawall/internal/scan"
 	"github.com/seawall-security/seawall/internal/scan/cache"
 )
 
@@ -28,14 +24,6 @@ func (f *suppressFlags) add(cmd *cobra.Command) {
 
 func (f *suppressFlags) load(now time.Time) (*suppress.Set, error) {
 	return suppress.Load(now, append(append([]string(nil), f.ignore...), f.vex...)...)
-}
-
-// addKnowledge completes a scan's Config with collectors, detectors and what they know.
-func addKnowledge(cfg *scan.Config, r *db.Reader) {
-	info := r.Info()
-	cfg.Database = &info
-	cfg.Collectors = inventoryall.Collectors()
-	cfg.Detectors = detectall.Detectors(r)
 }
 
 // openCache returns the layer cache, nil when it is not wanted. A directory that

@@ -23,7 +23,7 @@ type scanFlags struct {
 	outputFlags
 	databaseFlags
 	suppressFlags
-	scanners        []string
+	scannerFlags
 	failOn          string
 	name            string
 	offline         bool
@@ -46,8 +46,8 @@ func (f *scanFlags) add(cmd *cobra.Command) {
 	f.outputFlags.add(cmd)
 	f.databaseFlags.add(cmd)
 	f.suppressFlags.add(cmd)
+	f.scannerFlags.add(cmd)
 	flags := cmd.Flags()
-	flags.StringSliceVar(&f.scanners, "scanners", []string{"vuln"}, "what to look for: vuln")
 	flags.StringVar(&f.failOn, "fail-on", "", "exit 1 on an unsuppressed finding this severe or worse: critical, high, medium, low, any")
 	flags.StringVar(&f.name, "name", "", "call the target by this name in reports")
 	flags.BoolVar(&f.offline, "offline", false, "refuse everything that would leave this machine")
@@ -60,7 +60,6 @@ func (f *scanFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.cacheDir, "cache-dir", "", "where analysed layers and databases are kept (default: the user's cache directory)")
 	flags.BoolVar(&f.noCache, "no-cache", false, "analyse every layer again and keep nothing")
 	flags.DurationVar(&f.timeout, "timeout", 0, "give up after this long, for example 10m (default: no limit)")
-	_ = cmd.RegisterFlagCompletionFunc("scanners", fixedCompletion("vuln"))
 	_ = cmd.RegisterFlagCompletionFunc("fail-on", fixedCompletion("critical", "high", "medium", "low", "any"))
 }
 
@@ -183,7 +182,11 @@ func (a *app) runTargets(cmd *cobra.Command, f *scanFlags, targets []scan.Target
 		return err
 	}
 	defer db.Close()
-	addKnowledge(&cfg, db)
+	info := db.Info()
+	cfg.Database = &info
+	if err := f.scannerFlags.complete(&cfg, db); err != nil {
+		return err
+	}
 	suppressor, err := f.suppressFlags.load(cfg.Now())
 	if err != nil {
 		return err
@@ -219,11 +222,6 @@ func (a *app) scanConfig(cmd *cobra.Command, f *scanFlags) (scan.Config, error) 
 		Timeout: f.timeout,
 		Now:     a.clock(),
 		RunID:   a.runID(),
-	}
-	for _, s := range f.scanners {
-		if s != "vuln" {
-			return cfg, usageError(cmd, fmt.Errorf("--scanners %s: this version has vuln only", s))
-		}
 	}
 	switch f.failOn {
 	case "":
