@@ -248,6 +248,13 @@ func regexps(texts []string) (out []*regexp.Regexp, err error) {
 
 // customRules tries the user's rules on what was not searched before limit.
 func (s *search) customRules(limit int) {
+	if s.start == 0 && s.from == 0 {
+		for _, r := range s.custom {
+			if r.regex == nil && r.path.MatchString(s.original) {
+				s.report(hit{custom: r.id, description: r.description, name: "file"}, []byte(s.original), 0)
+			}
+		}
+	}
 	if len(s.custom) == 0 || s.binary {
 		return
 	}
