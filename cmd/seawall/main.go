@@ -29,6 +29,8 @@ func run() int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// The first signal ends the run in order; a second one ends it at once.
+	context.AfterFunc(ctx, stop)
 	return cli.Run(ctx, cli.Invocation{
 		Args:    os.Args[1:],
 		Environ: os.Environ(),

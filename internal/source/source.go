@@ -43,9 +43,9 @@ type Options struct {
 type Bounds struct {
 	// Inflated is the sum of all layers once decompressed, in bytes. Default 100 GiB.
 	Inflated int64
-	// Ratio is how many bytes one stored byte of a layer may inflate to. It is
-	// looked at only once a layer is over 1 GiB, so that a small file of zeros
-	// passes. Default 200.
+	// Ratio is how many bytes one stored byte of a layer, or of a compressed archive,
+	// may inflate to. It is looked at only once they are over 1 GiB, so that a small
+	// file of zeros passes. Default 200.
 	Ratio int64
 	// Entries is the number of entries of one layer. Default 10 million.
 	Entries int64

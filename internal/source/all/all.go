@@ -126,6 +126,9 @@ func recognise(path string) (string, error) {
 		return "", seawall.WithHint(fmt.Errorf("%s: %w: a directory, but not an OCI image layout", path, seawall.ErrUnreadable),
 			"for an unpacked root file system use scan rootfs "+path+", for a project scan fs "+path)
 	}
+	if !st.Mode().IsRegular() {
+		return "docker-archive", nil // a pipe cannot be looked into without taking from it
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", seawall.ErrUnreadable, err)

@@ -353,3 +353,37 @@ func TestPipeInLayout(t *testing.T) {
 	_, err := archive.Layout{}.Open(t.Context(), dir, source.Options{})
 	sourcetest.WantError(t, err, seawall.ErrCorrupt, "index.json", "not a regular file")
 }
+
+// TestPipe: an archive may come through a named pipe; waiting for its other end stops with the context.
+func TestPipe(t *testing.T) {
+	dir := t.TempDir()
+	run(t, dir, "mkfifo", "silent", "pipe")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := (archive.Docker{}).Open(ctx, filepath.Join(dir, "silent"), source.Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error = %v", err)
+	}
+	release, err := os.OpenFile(filepath.Join(dir, "silent"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release.Close()
+
+	var image bytes.Buffer
+	if err := tarball.Write(name.MustParseReference("a:b").(name.Tag), sourcetest.Image(t, "amd64"), &image); err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan error, 1)
+	go func() { written <- os.WriteFile(filepath.Join(dir, "pipe"), image.Bytes(), 0) }()
+	target, err := archive.Docker{}.Open(t.Context(), filepath.Join(dir, "pipe"), source.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer target.Close()
+	if got, err := sourcetest.Dump(t.Context(), target); err != nil || !cmp.Equal(got, sourcetest.Content("amd64")) {
+		t.Errorf("content = %q, %v", got, err)
+	}
+	if err := <-written; err != nil {
+		t.Error(err)
+	}
+}

@@ -26,9 +26,9 @@ func openTar(ctx context.Context, name string, o source.Options) (*tarball, erro
 		}
 		return spooled(ctx, o.Stdin, seawall.Progress{Asset: "stdin"}, o)
 	}
-	f, err := os.Open(name)
+	f, err := openFile(ctx, name)
 	if err != nil {
-		return nil, notThere(err)
+		return nil, err
 	}
 	t, err := openTarFile(ctx, f, o)
 	if err != nil {
@@ -36,6 +36,33 @@ func openTar(ctx context.Context, name string, o source.Options) (*tarball, erro
 		return nil, err
 	}
 	return t, nil
+}
+
+// openFile is os.Open that ends with the context: a named pipe opens when its other end does.
+func openFile(ctx context.Context, name string) (*os.File, error) {
+	type result struct {
+		f   *os.File
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		f, err := os.Open(name)
+		done <- result{f, err}
+	}()
+	select {
+	case r := <-done:
+		if r.err != nil {
+			return nil, notThere(r.err)
+		}
+		return r.f, nil
+	case <-ctx.Done():
+		go func() {
+			if r := <-done; r.err == nil {
+				r.f.Close()
+			}
+		}()
+		return nil, ctx.Err()
+	}
 }
 
 func openTarFile(ctx context.Context, f *os.File, o source.Options) (*tarball, error) {
@@ -145,19 +172,39 @@ func spooled(ctx context.Context, r io.Reader, p seawall.Progress, o source.Opti
 	return t, nil
 }
 
+// ratioFloor is how much an archive may inflate to before its ratio is looked at.
+const ratioFloor = 1 << 30
+
+// counted counts what is read.
+type counted struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
 func spool(f *os.File, r io.Reader, progress seawall.Progress, o source.Options) (int64, error) {
-	in, done, err := inflate(bufio.NewReaderSize(r, 256<<10))
+	stored := &counted{r: r}
+	in, done, err := inflate(bufio.NewReaderSize(stored, 256<<10))
 	if err != nil {
 		return 0, spoolError(err)
 	}
 	defer done()
-	bound := o.Bounds.WithDefaults().Spool
+	bounds := o.Bounds.WithDefaults()
 	progress.Stage, progress.Unit = "spooling", "bytes"
 	buf := make([]byte, 256<<10)
 	for {
 		n, err := in.Read(buf)
-		if progress.Done += int64(n); progress.Done > bound {
-			return 0, fmt.Errorf("%w: the archive is larger than %d bytes", seawall.ErrBound, bound)
+		if progress.Done += int64(n); progress.Done > bounds.Spool {
+			return 0, fmt.Errorf("%w: the archive is larger than %d bytes", seawall.ErrBound, bounds.Spool)
+		}
+		if progress.Done > ratioFloor && progress.Done/bounds.Ratio > stored.n {
+			return 0, seawall.WithHint(fmt.Errorf("%w: %d bytes inflate to more than %d times as many", seawall.ErrBound, stored.n, bounds.Ratio),
+				"this looks like a decompression bomb; if it is known to be good, decompress it and scan the result")
 		}
 		if _, werr := f.Write(buf[:n]); werr != nil {
 			return 0, seawall.WithHint(fmt.Errorf("%w: temporary file: %w", seawall.ErrUnreadable, werr),
