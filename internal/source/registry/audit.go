@@ -85,6 +85,9 @@ func (a *audit) ping(ctx context.Context, scheme string, maxVersion uint16) (*ht
 	defer cancel()
 	t := a.base.unverified.Clone()
 	t.TLSClientConfig.MinVersion, t.TLSClientConfig.MaxVersion = tls.VersionTLS10, maxVersion
+	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		t.TLSClientConfig.CipherSuites = append(t.TLSClientConfig.CipherSuites, suite.ID)
+	}
 	defer t.CloseIdleConnections()
 	client := &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+a.reg.RegistryStr()+"/v2/", nil)

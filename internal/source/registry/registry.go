@@ -7,7 +7,13 @@
 // goes on where the connection broke, waiting as long as a registry asks for,
 // and errors that say what to do next. Layers are streamed, never stored.
 //
-// Stack of a request, outermost first: token or password, retries, transport security.
+// Stack of a request, outermost first: token or password, retries, in a walk the
+// pace, transport security.
+//
+// Walk goes over a whole registry: repositories, their tags, the distinct images
+// behind them; what it learned lies on disk, so that an interrupted walk goes on
+// and the next one sees which tags moved. On the way an audit asks the registry
+// about itself. The answers are facts; detect/registry judges them.
 package registry
 
 import (
@@ -93,23 +99,34 @@ type client struct {
 	digest string
 }
 
-// connect does the handshake with the registry.
-func (op Opener) connect(ctx context.Context, r name.Reference, o source.Options) (*client, error) {
-	reg := r.Context().Registry
+// reach prepares connections to a registry, insecure where it is listed so.
+func (op Opener) reach(host string, o source.Options) (name.Registry, *connections, error) {
+	reg, err := name.NewRegistry(host)
+	if err != nil {
+		return reg, nil, err
+	}
 	sec, err := newSecurity(reg.RegistryStr(), o.Insecure, op.CertDirs)
 	if err != nil {
-		return nil, err
+		return reg, nil, err
 	}
 	if sec.listed(reg.RegistryStr()) {
 		if reg, err = name.NewRegistry(reg.RegistryStr(), name.Insecure); err != nil {
-			return nil, err
+			return reg, nil, err
 		}
+	}
+	return reg, sec.transport(), nil
+}
+
+// connect does the handshake with the registry.
+func (op Opener) connect(ctx context.Context, r name.Reference, o source.Options) (*client, error) {
+	reg, base, err := op.reach(r.Context().RegistryStr(), o)
+	if err != nil {
+		return nil, err
 	}
 	auth, err := authn.Resolve(ctx, authn.DefaultKeychain, r.Context())
 	if err != nil {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
-	base := sec.transport()
 	retrying := &retry{inner: base, wait: op.Wait, log: o.Logger}
 	t, err := transport.NewWithContext(ctx, reg, auth, retrying, []string{r.Scope(transport.PullScope)})
 	if err != nil {

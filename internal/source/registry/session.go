@@ -35,20 +35,14 @@ type session struct {
 
 // newSession prepares to speak to a registry at a walk's pace.
 func (op Opener) newSession(host string, w Walk, o source.Options) (*session, error) {
-	reg, err := name.NewRegistry(host)
-	if err != nil {
+	if _, err := name.NewRegistry(host); err != nil {
 		return nil, seawall.WithHint(fmt.Errorf("%q: %w: not a registry", host, seawall.ErrUsage), "write HOST[:PORT][/PREFIX], as in registry.example.org/team")
 	}
-	sec, err := newSecurity(reg.RegistryStr(), o.Insecure, op.CertDirs)
+	reg, base, err := op.reach(host, o)
 	if err != nil {
 		return nil, err
 	}
-	if sec.listed(reg.RegistryStr()) {
-		if reg, err = name.NewRegistry(reg.RegistryStr(), name.Insecure); err != nil {
-			return nil, err
-		}
-	}
-	s := &session{op: op, reg: reg, host: shownHost(reg), base: sec.transport(), o: o}
+	s := &session{op: op, reg: reg, host: shownHost(reg), base: base, o: o}
 	s.polite = &retry{inner: &pace{inner: s.base, rate: w.Rate, wait: op.waiter(), slots: make(chan struct{}, w.Parallel)}, wait: op.Wait, log: o.Logger}
 	return s, nil
 }

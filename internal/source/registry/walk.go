@@ -90,16 +90,7 @@ type Image struct {
 // Listing, whose one Image carries the error; one that cannot be reached is an error.
 func (op Opener) Walk(ctx context.Context, w Walk, o source.Options) (*Listing, error) {
 	host, prefix, _ := strings.Cut(strings.TrimSuffix(w.Registry, "/"), "/")
-	if strings.Contains(w.Registry, "://") || prefix != "" && !repositoryName(prefix) {
-		return nil, seawall.WithHint(fmt.Errorf("%q: %w: not a registry", w.Registry, seawall.ErrUsage), "write HOST[:PORT][/PREFIX], as in registry.example.org/team")
-	}
-	if o.Offline {
-		return nil, seawall.WithHint(fmt.Errorf("%s: %w: walking a registry needs the network, and the run is offline", w.Registry, seawall.ErrUnreadable), "leave out --offline")
-	}
-	if _, err := image.ParsePlatform(o.Platform); err != nil {
-		return nil, err
-	}
-	selected, err := newSelection(w.Include, w.Exclude)
+	selected, err := w.check(prefix, o)
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +108,25 @@ func (op Opener) Walk(ctx context.Context, w Walk, o source.Options) (*Listing, 
 		s.Close()
 	}
 	return l, err
+}
+
+// check refuses what cannot be meant, before anything is asked of the registry.
+func (w *Walk) check(prefix string, o source.Options) (selection, error) {
+	if strings.Contains(w.Registry, "://") || prefix != "" && !repositoryName(prefix) {
+		return selection{}, seawall.WithHint(fmt.Errorf("%q: %w: not a registry", w.Registry, seawall.ErrUsage), "write HOST[:PORT][/PREFIX], as in registry.example.org/team")
+	}
+	for _, r := range w.Repositories {
+		if !repositoryName(r) {
+			return selection{}, seawall.WithHint(fmt.Errorf("repository %q: %w", r, seawall.ErrUsage), "write it without the registry and in lower case, as in team/app")
+		}
+	}
+	if o.Offline {
+		return selection{}, seawall.WithHint(fmt.Errorf("%s: %w: walking a registry needs the network, and the run is offline", w.Registry, seawall.ErrUnreadable), "leave out --offline")
+	}
+	if _, err := image.ParsePlatform(o.Platform); err != nil {
+		return selection{}, err
+	}
+	return newSelection(w.Include, w.Exclude)
 }
 
 // walker is one Walk under way.
@@ -180,11 +190,6 @@ func (w *walker) key() string {
 // registry allows no more requests.
 func (w *walker) list(ctx context.Context) ([]string, error) {
 	list := slices.Clone(w.Repositories)
-	for _, r := range list {
-		if !repositoryName(r) {
-			return nil, seawall.WithHint(fmt.Errorf("repository %q: %w", r, seawall.ErrUsage), "write it without the registry and in lower case, as in team/app")
-		}
-	}
 	if len(list) == 0 {
 		var err error
 		if list, err = w.repositories(ctx, w.prefix); err != nil {

@@ -3,12 +3,18 @@ package registry_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"io/fs"
 	"log"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -331,6 +337,7 @@ func TestWalkUsage(t *testing.T) {
 		{registry.Walk{Registry: "https://r.example"}, source.Options{}, seawall.ErrUsage, "HOST[:PORT]"},
 		{registry.Walk{Registry: "r.example/UPPER"}, source.Options{}, seawall.ErrUsage, "HOST[:PORT]"},
 		{registry.Walk{Registry: "127.0.0.1:1", Include: []string{"[a]"}}, source.Options{}, seawall.ErrUsage, "team/*"},
+		{registry.Walk{Registry: "127.0.0.1:1", Repositories: []string{"r.example:80/app"}}, source.Options{}, seawall.ErrUsage, "team/app"},
 		{registry.Walk{Registry: "127.0.0.1:1"}, source.Options{Offline: true}, seawall.ErrUnreadable, "--offline"},
 		{registry.Walk{Registry: "127.0.0.1:1"}, source.Options{}, seawall.ErrUnreadable, "cannot be reached"},
 	} {
@@ -615,4 +622,39 @@ func TestDamagedState(t *testing.T) {
 	if _, got := walk(t, registry.Opener{}, w, source.Options{}); !cmp.Equal(got.images, map[string]string{"app:1": ""}) {
 		t.Errorf("images %v", got.images)
 	}
+}
+
+// TestBadTLS: a server with retired versions and a weak certificate of another name.
+func TestBadTLS(t *testing.T) {
+	credentials(t, "", "")
+	key, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "other"}, DNSNames: []string{"other.example"},
+		NotBefore: day(1), NotAfter: day(2), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment}
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(memory.New(memory.Logger(log.New(io.Discard, "", 0))))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.TLS = &tls.Config{MinVersion: tls.VersionTLS11, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	s.StartTLS()
+	defer s.Close()
+	host := s.Listener.Addr().String()
+	_, got := walk(t, registry.Opener{CertDirs: []string{}}, registry.Walk{Registry: host}, source.Options{Insecure: []string{host}})
+	wantAnswers(t, got, map[string]string{
+		"https": "yes", "plainHTTP": "no", "tls.old": "yes", "tls.accepted": "TLS 1.1", "certificate.trust": "self-signed",
+		"certificate.weak": "yes", "certificate.key": "RSA 1024", "certificate.notAfter": "2026-11-02T00:00:00Z", "anonymous.catalog": "yes",
+	})
+	certs := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(certs, host), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(certs, host, "ca.crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, got = walk(t, registry.Opener{CertDirs: []string{certs}}, registry.Walk{Registry: host}, source.Options{Insecure: []string{host}})
+	wantAnswers(t, got, map[string]string{"certificate.trust": "hostname"})
 }
