@@ -102,7 +102,7 @@ var (
 		"message", "error", "header", "class", "input", "format", "provider", "endpoint", "version", "arn", "ref", "index", "algorithm", "mode", "schema", "desc", "izer", "ize",
 		"manager", "store", "list", "map", "limit", "usage", "kind", "method", "param", "reset", "require", "enable", "min", "max", "source", "helper", "hash", "digest", "sha", "checksum", "fingerprint", "length", "template", "location", "selector", "symbol", "cookie", "page", "link", "issuer", "audience", "scope", "service", "host", "port", "user", "time", "date", "env", "group", "role", "less",
 	}
-	notSecretNames = []string{"public", "pub_key", "csrf", "xsrf", "tokens", "sort", "primary", "foreign", "fake", "dummy", "mock", "sample", "example", "placeholder", "commit", "checksum", "integrity", "syntax", "cancel", "author"}
+	notSecretNames = []string{"public", "pub_key", "csrf", "xsrf", "tokens", "sort", "primary", "foreign", "fake", "dummy", "mock", "sample", "example", "placeholder", "commit", "checksum", "integrity", "syntax", "cancel", "author", "htpasswd"}
 )
 
 // namesSecret says whether a name is that of a secret; rest is what follows the secret's word in it.
@@ -155,7 +155,7 @@ func (s *search) valueAfter(left, i int) (start, end int, quoted, ok bool) {
 		if i < len(b) && b[i] == '>' {
 			i++
 		}
-	case c == ',' && quotedName:
+	case c == ',' && quotedName && left > 1 && b[left-2] == '(':
 		i++
 	case c == '>' && left > 0 && b[left-1] == '<':
 		return xmlValue(b, i+1)

@@ -149,7 +149,7 @@ func (s *search) special() {
 		})
 	case base == "shadow" || base == "shadow-" || base == "gshadow":
 		s.hashes(ruleShadow)
-	case strings.Contains(base, "htpasswd"):
+	case strings.HasSuffix(base, "htpasswd"):
 		s.hashes(ruleHtpasswd)
 	}
 }

@@ -264,6 +264,10 @@ func chosen(value []byte) bool {
 	if strings.HasPrefix(lower, "$") || strings.HasPrefix(lower, "%") || strings.HasPrefix(lower, "&") || strings.HasPrefix(lower, "--") {
 		return false
 	}
+	upper := !bytes.ContainsAny(value, "abcdefghijklmnopqrstuvwxyz") && bytes.ContainsAny(value, "-_")
+	if upper || bytes.Count(value, []byte(":")) > 2 {
+		return false
+	}
 	hasDigit := bytes.ContainsAny(value, "0123456789")
 	if !hasDigit && (classes(value) < 3 || bytes.IndexByte(value, '.') > 0) {
 		return false

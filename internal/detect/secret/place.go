@@ -16,6 +16,8 @@ type place struct {
 	foreign bool
 	// fixture: test data. Only tokens that prove themselves by a checksum count.
 	fixture bool
+	// library: code of others, where keys are test data too.
+	library bool
 }
 
 func placeOf(p string) place {
@@ -29,16 +31,19 @@ func placeOf(p string) place {
 	}
 	slashed := "/" + lower
 	pl.fixture = containsAny(slashed, fixtureDirs) || isTestFile(pl.base)
-	pl.foreign = pl.fixture || !strings.HasPrefix(pl.base, ".env") && containsAny(slashed, foreignDirs) || isHashList(pl.base) ||
+	pl.library = pl.fixture || containsAny(slashed, libraryDirs)
+	pl.foreign = pl.fixture || !strings.HasPrefix(pl.base, ".env") && (pl.library || containsAny(slashed, systemDirs)) || isHashList(pl.base) ||
 		strings.HasSuffix(pl.base, ".min.js") || strings.HasSuffix(pl.base, ".min.css") || strings.HasSuffix(pl.base, ".bundle.js")
 	return pl
 }
 
 var (
 	fixtureDirs = []string{"/test/", "/tests/", "/testdata/", "/testing/", "/__tests__/", "/__mocks__/", "/fixtures/", "/fixture/", "/spec/", "/specs/", "/mocks/", "/examples/", "/example/"}
-	foreignDirs = []string{
-		"/node_modules/", "/vendor/", "/site-packages/", "/dist-packages/", "/go/pkg/mod/", "/go/src/", "/gems/", "/.cargo/registry/", "/usr/share/", "/usr/lib/", "/usr/lib64/",
-		"/usr/include/", "/usr/libexec/", "/usr/local/go/", "/bower_components/", "/var/lib/dpkg/", "/lib/python", "/usr/bin/", "/usr/sbin/", "/.m2/",
+	libraryDirs = []string{
+		"/node_modules/", "/vendor/", "/site-packages/", "/dist-packages/", "/go/pkg/mod/", "/go/src/", "/gems/", "/.cargo/registry/", "/bower_components/", "/lib/python", "/.m2/",
+	}
+	systemDirs = []string{
+		"/usr/share/", "/usr/lib/", "/usr/lib64/", "/usr/include/", "/usr/libexec/", "/usr/local/go/", "/var/lib/dpkg/", "/usr/bin/", "/usr/sbin/",
 	}
 )
 

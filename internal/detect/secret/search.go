@@ -126,7 +126,7 @@ func (s *search) found(a *action, pos int) {
 	case actPEM:
 		s.pem(pos)
 	case actPuTTY:
-		if bytes.Contains(s.buf[pos:min(len(s.buf), pos+4096)], []byte("Private-Lines:")) && !s.place.foreign {
+		if bytes.Contains(s.buf[pos:min(len(s.buf), pos+4096)], []byte("Private-Lines:")) && !s.place.library {
 			s.report(hit{rule: s.byID[rulePuTTY], start: int64(pos), end: int64(pos + a.length)}, s.buf[pos:min(len(s.buf), pos+4096)], 0)
 		}
 	}
@@ -228,7 +228,7 @@ func (s *search) covered(h *hit, i int) bool {
 func (s *search) pem(pos int) {
 	text := s.buf[pos:min(len(s.buf), pos+lookAhead/2)]
 	label, body, ok := bytes.Cut(text[len("-----BEGIN "):], []byte("-----"))
-	if !ok || len(label) > 40 || !bytes.Contains(label, []byte("PRIVATE KEY")) || s.place.foreign {
+	if !ok || len(label) > 40 || !bytes.Contains(label, []byte("PRIVATE KEY")) || s.place.library || s.binary && s.place.foreign {
 		return
 	}
 	body, _, _ = bytes.Cut(body, []byte("-----END"))

@@ -296,7 +296,6 @@ func TestHistory(t *testing.T) {
 	put("readme", "hello, this is text\n")
 	first := put("app env", "A=1\nTOKEN="+gitHub("history")+"\n")
 	put("app env", "A=1\n")
-	run("gc", "-q")
 	c, d := open(t, secret.Options{})
 	matches, err := c.History(context.Background(), dir)
 	if err != nil || len(matches) != 1 {
