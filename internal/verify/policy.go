@@ -107,7 +107,7 @@ func (p *Policy) Check() error {
 	for _, id := range p.Identities {
 		switch {
 		case notary && !id.Issuer.Empty():
-			return fmt.Errorf("Notary Project certificates name no token issuer: %w", seawall.ErrUsage)
+			return fmt.Errorf("certificates of Notary Project signatures name no token issuer: %w", seawall.ErrUsage)
 		case id.Subject.Empty() || id.Issuer.Empty() && !notary:
 			return fmt.Errorf("an identity needs both a name and an issuer: anybody can have the name at another issuer: %w", seawall.ErrUsage)
 		}

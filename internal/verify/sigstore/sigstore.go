@@ -54,7 +54,6 @@ type Judge struct {
 type key struct {
 	verifier root.TimeConstrainedVerifier
 	name     string
-	ed25519  bool
 }
 
 // New prepares a judge for a policy. A key that is none is a usage error; a
@@ -96,11 +95,9 @@ func parseKey(raw []byte) (*key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("public key: %w: %w", err, seawall.ErrUsage)
 	}
-	_, ed := verifier.(*signature.ED25519Verifier)
 	return &key{
 		verifier: root.NewExpiringKey(verifier, time.Time{}, time.Time{}),
 		name:     "key sha256:" + hex.EncodeToString(sum256(der)),
-		ed25519:  ed,
 	}, nil
 }
 
@@ -217,6 +214,9 @@ func (j *Judge) demands(b *bundle.Bundle, certificate bool, p *verify.Policy) (o
 	logs, authorities := len(j.trust.RekorLogs()) > 0, len(j.trust.TimestampingAuthorities()) > 0
 	entries := len(b.GetVerificationMaterial().GetTlogEntries())
 	timed := false
+	if p.RequireLog && !logs {
+		return nil, verify.ReasonLogMissing, "a log entry was asked for, and the trust root knows no log to check one with"
+	}
 	// With a bare key it is the key that is trusted; an entry is checked where there is one.
 	if logs && (certificate || p.RequireLog || p.TrustedRoot != nil || entries > 0) {
 		if entries == 0 {

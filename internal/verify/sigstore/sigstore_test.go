@@ -155,6 +155,10 @@ func tamperings(t *testing.T, s *verifytest.Sigstore) []tampering {
 		{name: "another instance's log", policy: func(p *verify.Policy) { p.TrustedRoot = elsewhere.TrustedRoot(verifytest.Parts{}) }, want: verify.ReasonLogInvalid},
 		{name: "no log entry", request: verifytest.Request{NoLog: true}, want: verify.ReasonLogMissing},
 		{name: "no log entry, key", request: verifytest.Request{Key: key, NoLog: true}, policy: byKey(public), want: verify.ReasonLogMissing},
+		{name: "log wanted that the trust root has not", request: verifytest.Request{Key: key}, policy: func(p *verify.Policy) {
+			byKey(public)(p)
+			p.RequireLog, p.TrustedRoot = true, s.TrustedRoot(verifytest.Parts{NoLog: true})
+		}, want: verify.ReasonLogMissing},
 		{name: "no promise in version 0.1", request: verifytest.Request{Version: "0.1"}, bundle: func(b *protobundle.Bundle) { entry(b).InclusionPromise = nil }, want: verify.ReasonLogMissing},
 		{name: "no proof in version 0.2", request: verifytest.Request{Version: "0.2"}, bundle: func(b *protobundle.Bundle) { entry(b).InclusionProof = nil }, want: verify.ReasonLogMissing},
 		{name: "promise of another entry", bundle: func(b *protobundle.Bundle) {
