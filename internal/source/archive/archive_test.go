@@ -107,13 +107,7 @@ func TestForms(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer target.Close()
-			got, err := sourcetest.Dump(t.Context(), target)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(sourcetest.Content("amd64"), got); diff != "" {
-				t.Error(diff)
-			}
+			sourcetest.WantContent(t, target, "amd64")
 			a := target.Asset()
 			if tt.id != "" && a.ID != tt.id {
 				t.Errorf("ID = %s, want %s", a.ID, tt.id)

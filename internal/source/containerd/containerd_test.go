@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 
@@ -93,13 +92,7 @@ func TestContainerd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := sourcetest.Dump(t.Context(), target)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(sourcetest.Content("amd64"), got); diff != "" {
-			t.Error(diff)
-		}
+		sourcetest.WantContent(t, target, "amd64")
 		if target.Asset().ID != digest.String() {
 			t.Errorf("ID = %s, want %s", target.Asset().ID, digest)
 		}

@@ -86,13 +86,7 @@ func TestPodman(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer target.Close()
-	got, err := sourcetest.Dump(t.Context(), target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(sourcetest.Content("amd64"), got); diff != "" {
-		t.Error(diff)
-	}
+	sourcetest.WantContent(t, target, "amd64")
 	a := target.Asset()
 	config, err := sourcetest.Image(t, "amd64").ConfigName()
 	if err != nil {

@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/source"
 	"github.com/seawall-security/seawall/internal/source/registry"
@@ -28,13 +26,7 @@ func content(t *testing.T, ref string) {
 		t.Fatal(err)
 	}
 	defer target.Close()
-	got, err := sourcetest.Dump(t.Context(), target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(sourcetest.Content("amd64"), got); diff != "" {
-		t.Error(diff)
-	}
+	sourcetest.WantContent(t, target, "amd64")
 }
 
 // TestToken logs in with the token handshake: the password goes to the token

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -122,6 +123,18 @@ func Dump(ctx context.Context, t seawall.Target) ([]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// WantContent checks that a target is Image and holds it all.
+func WantContent(t testing.TB, target seawall.Target, arch string) {
+	t.Helper()
+	got, err := Dump(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Content(arch), got); diff != "" {
+		t.Error(diff)
+	}
 }
 
 func dumpEntry(e seawall.Entry) (string, error) {
