@@ -94,12 +94,13 @@ type history struct {
 // blob is a content and where it was first.
 type blob struct{ id, path, commit string }
 
-// command runs git without anything a repository or its owner could make it do beside reading.
+// command runs git without anything a repository or its owner could make it do
+// beside reading; without HOME there is no configuration of the user.
 func (h *history) command(ctx context.Context, args ...string) (*exec.Cmd, *bytes.Buffer) {
-	args = append([]string{"-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never", "-C", h.dir}, args...)
+	args = append([]string{"-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "protocol.allow=never", "-C", h.dir}, args...)
 	cmd := exec.CommandContext(ctx, h.git, args...)
 	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0",
+		"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0",
 		"GIT_OPTIONAL_LOCKS=0", "GIT_CEILING_DIRECTORIES=" + filepath.Dir(h.dir),
 	}
 	var stderr bytes.Buffer
