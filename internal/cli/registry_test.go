@@ -117,6 +117,9 @@ func TestScanRegistry(t *testing.T) {
 		}
 	}
 
+	if _, out, _ := run("--scanners", "secret", "--format", "table"); !strings.Contains(out, "SW-REG-008") || strings.Contains(out, "lodash") {
+		t.Errorf("the audit depends on the scanners:\n%s", out)
+	}
 	code, out, errs = run("--newest", "2", "--write-probe", "--no-cache", "--format", "table")
 	if code != 0 {
 		t.Errorf("exit %d: %s", code, errs)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -103,7 +104,12 @@ Layers already analysed are taken from the cache.`,
   docker save app | seawall scan image docker-archive:- --fail-on high
   seawall scan image registry.example.org/app:1 --platform linux/arm64`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.runScan(cmd, &f, "", args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if slices.Contains(args, "-") {
+				return usageError(cmd, errors.New("- alone says nothing of the form: give docker-archive:- for standard input"))
+			}
+			return a.runScan(cmd, &f, "", args)
+		},
 	}
 	f.add(cmd)
 	f.addImage(cmd)
@@ -171,9 +177,6 @@ func (a *app) runScan(cmd *cobra.Command, f *scanFlags, scheme string, args []st
 // an exit status. adjust has the last word on the Config.
 func (a *app) runTargets(cmd *cobra.Command, f *scanFlags, targets []scan.Target, adjust func(*scan.Config) error) error {
 	cfg, err := a.scanConfig(cmd, f)
-	if err == nil {
-		err = adjust(&cfg)
-	}
 	if err != nil {
 		return err
 	}
@@ -185,6 +188,9 @@ func (a *app) runTargets(cmd *cobra.Command, f *scanFlags, targets []scan.Target
 	info := db.Info()
 	cfg.Database = &info
 	if err := f.scannerFlags.complete(&cfg, db); err != nil {
+		return err
+	}
+	if err := adjust(&cfg); err != nil {
 		return err
 	}
 	suppressor, err := f.suppressFlags.load(cfg.Now())
@@ -222,6 +228,9 @@ func (a *app) scanConfig(cmd *cobra.Command, f *scanFlags) (scan.Config, error) 
 		Timeout: f.timeout,
 		Now:     a.clock(),
 		RunID:   a.runID(),
+	}
+	if f.timeout < 0 {
+		return cfg, usageError(cmd, fmt.Errorf("--timeout %s: want a positive duration", f.timeout))
 	}
 	switch f.failOn {
 	case "":
@@ -365,6 +374,9 @@ func (a *app) verdict(ctx context.Context, f *scanFlags, o scan.Outcome) error {
 	if f.strict && len(o.Partial) > 0 {
 		return fmt.Errorf("--strict: %s could not read everything: %s", o.Partial[0].Name, o.Partial[0].Reason)
 	}
+	if i := slices.IndexFunc(o.Partial, isPackageDatabase); f.requireCoverage && i >= 0 {
+		return fmt.Errorf("--require-coverage: %s could not read the package database: %s", o.Partial[i].Name, o.Partial[i].Reason)
+	}
 	if f.requireCoverage && o.NotEvaluated > 0 {
 		return seawall.WithHint(fmt.Errorf("--require-coverage: no advisories in this database for %s", plural(o.NotEvaluated, "package")), "fetch them with: seawall db update")
 	}
@@ -373,6 +385,9 @@ func (a *app) verdict(ctx context.Context, f *scanFlags, o scan.Outcome) error {
 	}
 	return nil
 }
+
+// isPackageDatabase tells collectors whose one file holds every package of a system.
+func isPackageDatabase(s seawall.CollectorStatus) bool { return strings.HasPrefix(s.Name, "os/") }
 
 // targetErrors reports every target that could not be scanned; a usage error among them decides.
 func (a *app) targetErrors(ctx context.Context, o scan.Outcome) error {
