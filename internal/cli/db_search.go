@@ -174,12 +174,18 @@ func (a *app) searchPackage(cmd *cobra.Command, r *db.Reader, purl, format strin
 		}
 	}
 	if format == "json" {
-		return writeJSON(a.Stdout, append([]seawall.Finding{}, result.Findings...))
+		if err := writeJSON(a.Stdout, append([]seawall.Finding{}, result.Findings...)); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range result.Findings {
+			fmt.Fprintf(a.Stdout, "%-10s %-22s %s\n", f.Severity, f.Rule, printable(f.Title))
+		}
 	}
-	for _, f := range result.Findings {
-		fmt.Fprintf(a.Stdout, "%-10s %-22s %s\n", f.Severity, f.Rule, printable(f.Title))
+	if len(result.Findings) == 0 {
+		return &codedError{code: exitBlocked, err: fmt.Errorf("%s: no advisory in this database affects it", printable(purl))}
 	}
-	return a.none(len(result.Findings), purl)
+	return nil
 }
 
 func (a *app) searchName(ctx context.Context, r *db.Reader, ecosystem, name, format string) error {
