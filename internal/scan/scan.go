@@ -57,6 +57,8 @@ type Config struct {
 	Database *seawall.DatabaseInfo
 	// Cache keeps facts by layer.
 	Cache inventory.Cache
+	// Bases tells base images; nil tells none.
+	Bases Bases
 	// Memory bounds the file content held at once; 0 is inventory.DefaultMemory.
 	Memory int64
 	// Suppressor marks findings that are accepted or do not apply.
@@ -183,7 +185,10 @@ func (s *scanner) target(ctx context.Context, t Target) (*inventory.Result, judg
 	if err != nil {
 		return nil, judged{}, TargetError{t.Name, err}
 	}
-	res := s.judge(ctx, inv, layersOf(target))
+	layers := layersOf(target)
+	s.markBase(inv.Asset, layers)
+	res := s.judge(ctx, inv, layers)
+	countBase(inv.Asset, res.findings)
 	return inv, res, ctx.Err()
 }
 
