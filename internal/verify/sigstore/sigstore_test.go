@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/seawall-security/seawall/internal/verify"
 	"github.com/seawall-security/seawall/internal/verify/sigstore"
@@ -332,6 +334,42 @@ func TestSecondTimestamp(t *testing.T) {
 		data := signed.Bundle.VerificationMaterial.TimestampVerificationData
 		data.Rfc3161Timestamps = append(data.Rfc3161Timestamps, s.Stamp(signed.Bundle.GetMessageSignature().Signature, time.Now().Add(c.at)))
 		got := judge(t, p, verify.Material{Format: verify.FormatBundle, Content: s.JSON(signed.Bundle)}, subjectOf(artifact))
+		if got.Reason != c.want {
+			t.Errorf("%s: reason %q (%s), want %q", name, got.Reason, got.Detail, c.want)
+		}
+	}
+}
+
+// TestRekorV2: the log's second version proves inclusion only; the time is the timestamp authority's.
+func TestRekorV2(t *testing.T) {
+	s := verifytest.New(t)
+	trusted, content := s.RekorV2(verifytest.Statement(digestOf(artifact), "https://example.org/x", `{}`))
+	var b protobundle.Bundle
+	if err := protojson.Unmarshal(content, &b); err != nil {
+		t.Fatal(err)
+	}
+	without := func(change func(*protobundle.Bundle)) []byte {
+		c := proto.Clone(&b).(*protobundle.Bundle)
+		change(c)
+		return s.JSON(c)
+	}
+	for name, c := range map[string]struct {
+		content []byte
+		want    verify.Reason
+	}{
+		"sound":        {content, verify.ReasonNone},
+		"no timestamp": {without(func(b *protobundle.Bundle) { b.VerificationMaterial.TimestampVerificationData = nil }), verify.ReasonTimestamp},
+		"no log entry": {without(func(b *protobundle.Bundle) { b.VerificationMaterial.TlogEntries = nil }), verify.ReasonLogMissing},
+		"bad proof":    {without(func(b *protobundle.Bundle) { entry(b).InclusionProof.Hashes = [][]byte{make([]byte, 32)} }), verify.ReasonLogInvalid},
+		"bad checkpoint": {without(func(b *protobundle.Bundle) {
+			c := entry(b).InclusionProof.Checkpoint
+			c.Envelope = strings.Replace(c.Envelope, "\n1\n", "\n2\n", 1)
+		}), verify.ReasonLogInvalid},
+		"another envelope": {without(func(b *protobundle.Bundle) {
+			b.GetDsseEnvelope().Payload = append(b.GetDsseEnvelope().Payload, ' ')
+		}), verify.ReasonLogInvalid},
+	} {
+		got := judge(t, verify.Policy{Identities: believed(), TrustedRoot: trusted}, verify.Material{Format: verify.FormatBundle, Content: c.content}, subjectOf(artifact))
 		if got.Reason != c.want {
 			t.Errorf("%s: reason %q (%s), want %q", name, got.Reason, got.Detail, c.want)
 		}

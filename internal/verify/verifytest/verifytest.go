@@ -312,6 +312,38 @@ func hash(b []byte) map[string]any {
 	return map[string]any{"algorithm": "sha256", "value": hex.EncodeToString(sum[:])}
 }
 
+// RekorV2 is a statement's bundle and trust root, logged in a log of Rekor's
+// second version, which proves inclusion but no time.
+func (s *Sigstore) RekorV2(statement []byte) (trustedRoot, bundle []byte) {
+	s.t.Helper()
+	e, err := s.virtual.AttestHashedRekordV2(Identity, Issuer, statement)
+	s.check(err)
+	content, err := e.SignatureContent()
+	s.check(err)
+	material, err := e.VerificationContent()
+	s.check(err)
+	entries, err := e.TlogEntries()
+	s.check(err)
+	stamps, err := e.Timestamps()
+	s.check(err)
+	b := &protobundle.Bundle{
+		MediaType: mediaType("0.3"),
+		VerificationMaterial: &protobundle.VerificationMaterial{
+			Content:     &protobundle.VerificationMaterial_Certificate{Certificate: &protocommon.X509Certificate{RawBytes: material.Certificate().Raw}},
+			TlogEntries: []*protorekor.TransparencyLogEntry{entries[0].TransparencyLogEntry()},
+			TimestampVerificationData: &protobundle.TimestampVerificationData{
+				Rfc3161Timestamps: []*protocommon.RFC3161SignedTimestamp{{SignedTimestamp: stamps[0]}},
+			},
+		},
+		Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
+			PayloadType: InToto, Payload: statement, Signatures: []*protodsse.Signature{{Sig: content.Signature()}},
+		}},
+	}
+	own := &Sigstore{t: s.t, virtual: s.virtual, fulcio: s.virtual.FulcioCertificateAuthorities()[0].(*root.FulcioCertificateAuthority),
+		tsa: s.virtual.TimestampingAuthorities()[0].(*root.SigstoreTimestampingAuthority)}
+	return own.TrustedRoot(Parts{}), s.JSON(b)
+}
+
 // JSON is the bundle as stored.
 func (s *Sigstore) JSON(b *protobundle.Bundle) []byte {
 	s.t.Helper()
