@@ -61,6 +61,9 @@ type Config struct {
 	Bases Bases
 	// Memory bounds the file content held at once; 0 is inventory.DefaultMemory.
 	Memory int64
+	// Redact takes the secrets out of what an image's configuration says before it
+	// is reported; nil reports it as it is. Detectors see it as it is.
+	Redact func(string) string
 	// Suppressor marks findings that are accepted or do not apply.
 	Suppressor Suppressor
 	// FailOn blocks on an unsuppressed failing finding at least this severe;
@@ -189,6 +192,7 @@ func (s *scanner) target(ctx context.Context, t Target) (*inventory.Result, judg
 	s.markBase(inv.Asset, layers)
 	res := s.judge(ctx, inv, layers)
 	countBase(inv.Asset, res.findings)
+	s.redact(inv.Asset, res.findings)
 	return inv, res, ctx.Err()
 }
 
