@@ -62,7 +62,7 @@ func (a *Asset) Nothing() (verdict string, clean bool) {
 	return "nothing found", true
 }
 
-// Facts are short statements of what the asset is: kind, distribution, platform, number of packages.
+// Facts are short statements of what the asset is: kind, distribution, platform, number of packages, base image.
 func (a *Asset) Facts() []string {
 	facts := []string{string(a.Kind)}
 	if a.OS != nil {
@@ -74,7 +74,30 @@ func (a *Asset) Facts() []string {
 	if a.Packages > 0 {
 		facts = append(facts, Count(a.Packages, "package"))
 	}
+	if a.Image != nil && a.Image.Base != nil {
+		facts = append(facts, baseFact(a.Image.Base))
+	}
 	return facts
+}
+
+// baseFact says what an image was built on and what moving to a mended base would remove.
+func baseFact(b *seawall.BaseImage) string {
+	fact := "base " + cmp.Or(b.Name, b.Digest)
+	switch {
+	case b.Layers == 0 || b.Findings == nil:
+		return fact + " (its layers are not known: scan it, or name it with --base)"
+	case countFailing(b.Findings) == 0:
+		return fact + " (" + Count(b.Layers, "layer") + ", nothing found in them)"
+	}
+	return fact + " (" + Count(b.Layers, "layer") + "): mending it would remove " + Count(countFailing(b.Findings), "finding")
+}
+
+// countFailing counts the failing findings of a summary.
+func countFailing(s *seawall.Summary) (n int) {
+	for _, v := range seawall.Severities() {
+		n += s.Of(v)
+	}
+	return n
 }
 
 // Failing counts the failing findings shown.

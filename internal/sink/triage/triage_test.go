@@ -207,3 +207,16 @@ func BenchmarkNew(b *testing.B) {
 		triage.New(r, sink.Options{})
 	}
 }
+
+func TestBaseFact(t *testing.T) {
+	for want, b := range map[string]seawall.BaseImage{
+		"base debian:12 (its layers are not known: scan it, or name it with --base)": {Name: "debian:12", Known: "label"},
+		"base debian:12 (2 layers): mending it would remove 3 findings":              {Name: "debian:12", Layers: 2, Findings: &seawall.Summary{High: 1, Low: 2, Pass: 5}},
+		"base sha256:d (1 layer, nothing found in them)":                             {Digest: "sha256:d", Layers: 1, Findings: &seawall.Summary{}},
+	} {
+		a := triage.Asset{Asset: seawall.Asset{Kind: seawall.AssetImage, Image: &seawall.ImageInfo{Base: &b}}}
+		if got := a.Facts(); got[len(got)-1] != want {
+			t.Errorf("got %q, want %q", got[len(got)-1], want)
+		}
+	}
+}

@@ -66,9 +66,9 @@ func (j *judge) found(id, field, evidence string) *seawall.Finding {
 }
 
 // notEvaluated adds a rule that could not be judged.
-func (j *judge) notEvaluated(id, field, reason string) {
+func (j *judge) notEvaluated(id, field, title, reason string) {
 	f := j.found(id, field, "")
-	f.Status, f.Reason = seawall.StatusNotEvaluated, reason
+	f.Status, f.Title, f.Reason = seawall.StatusNotEvaluated, title, reason
 }
 
 // start judges how a container of the image starts.
@@ -182,9 +182,9 @@ func (j *judge) age() {
 	created, err := time.Parse(time.RFC3339, j.image.Created)
 	switch {
 	case err != nil:
-		j.notEvaluated("SW-IMG-005", "created", "the configuration has no date of creation")
+		j.notEvaluated("SW-IMG-005", "created", "The age of the image could not be judged", "the configuration has no date of creation")
 	case created.Year() < 2000:
-		j.notEvaluated("SW-IMG-005", "created", "the date of creation was set to a fixed one by a reproducible build")
+		j.notEvaluated("SW-IMG-005", "created", "The age of the image could not be judged", "the date of creation was set to a fixed one by a reproducible build")
 	case j.facts.Now.Sub(created) > staleAfter:
 		j.found("SW-IMG-005", "created", fmt.Sprintf("built on %s, %d days ago", created.UTC().Format(time.DateOnly), int(j.facts.Now.Sub(created).Hours()/24)))
 	}
@@ -229,7 +229,7 @@ func stepRule(id string) string {
 // history judges the build steps.
 func (j *judge) history() {
 	if len(j.image.History) == 0 {
-		j.notEvaluated("SW-IMG-015", "history", "the configuration has no history")
+		j.notEvaluated("SW-IMG-015", "history", "The steps of the build could not be judged", "the configuration has no history")
 		return
 	}
 	layer, layers := 0, 0
