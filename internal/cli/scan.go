@@ -128,6 +128,12 @@ func (a *app) scanDirectoryCommand(name, use, short, example, scheme string) *co
 			if len(args) == 0 {
 				args = []string{"."}
 			}
+			if f.history {
+				if len(args) > 1 || !slices.Contains(f.scanners, "secret") {
+					return usageError(cmd, errors.New("--history takes one PATH and needs --scanners secret"))
+				}
+				f.historyOf = args[0]
+			}
 			return a.runScan(cmd, &f, scheme, args)
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -135,6 +141,9 @@ func (a *app) scanDirectoryCommand(name, use, short, example, scheme string) *co
 		},
 	}
 	f.add(cmd)
+	if name == "fs" {
+		cmd.Flags().BoolVar(&f.history, "history", false, "with the secret scanner: search every version in the git history, too")
+	}
 	return cmd
 }
 
@@ -228,6 +237,9 @@ func (a *app) scanConfig(cmd *cobra.Command, f *scanFlags) (scan.Config, error) 
 		Timeout: f.timeout,
 		Now:     a.clock(),
 		RunID:   a.runID(),
+	}
+	if f.offline && f.verifySecrets {
+		return cfg, usageError(cmd, errors.New("--verify-secrets needs the network that --offline refuses"))
 	}
 	if f.timeout < 0 {
 		return cfg, usageError(cmd, fmt.Errorf("--timeout %s: want a positive duration", f.timeout))

@@ -2,7 +2,8 @@ package cli
 
 import (
 	"fmt"
-	"slices"
+	"net/http"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -10,10 +11,14 @@ import (
 	"github.com/seawall-security/seawall/internal/detect"
 	detectall "github.com/seawall-security/seawall/internal/detect/all"
 	"github.com/seawall-security/seawall/internal/detect/content"
+	"github.com/seawall-security/seawall/internal/detect/license"
 	"github.com/seawall-security/seawall/internal/detect/malware"
+	"github.com/seawall-security/seawall/internal/detect/misconfig/dockerfile"
+	"github.com/seawall-security/seawall/internal/detect/misconfig/image"
 	"github.com/seawall-security/seawall/internal/detect/secret"
 	"github.com/seawall-security/seawall/internal/inventory"
 	inventoryall "github.com/seawall-security/seawall/internal/inventory/all"
+	"github.com/seawall-security/seawall/internal/inventory/ospkg"
 	"github.com/seawall-security/seawall/internal/scan"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
@@ -22,53 +27,92 @@ import (
 type scannerFlags struct {
 	scanners      []string
 	secretRules   []string
+	verifySecrets bool
+	history       bool
+	historyOf     string // the repository, when its history is asked for
 	yara          []string
 	malwareHashes []string
 	clamd         string
+	licenseAllow  []string
+	licenseDeny   []string
 }
 
-func scannerNames() []string { return []string{"vuln", "secret", "malware"} }
+func scannerNames() []string { return []string{"vuln", "secret", "malware", "misconfig", "license"} }
 
 func (f *scannerFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringSliceVar(&f.scanners, "scanners", []string{"vuln"}, "what to look for: "+joinWords(scannerNames()))
 	flags.StringSliceVar(&f.secretRules, "secret-rules", nil, "further secret rules, in gitleaks' TOML format")
+	flags.BoolVar(&f.verifySecrets, "verify-secrets", false, "ask vendors whether the secrets found are live: sends each to its vendor")
 	flags.StringSliceVar(&f.yara, "yara", nil, "further malware rules: YARA files, or directories of them")
 	flags.StringSliceVar(&f.malwareHashes, "malware-hashes", nil, "files with SHA-256 digests of malware, one a line")
 	flags.StringVar(&f.clamd, "clamd", "", "also ask a ClamAV daemon: the path of its socket, or host:port")
+	flags.StringSliceVar(&f.licenseAllow, "license-allow", nil, "SPDX licences to accept; packages under any other are findings")
+	flags.StringSliceVar(&f.licenseDeny, "license-deny", nil, "SPDX licences to refuse")
 	_ = cmd.RegisterFlagCompletionFunc("scanners", fixedCompletion(scannerNames()...))
 }
+
+// vendorTimeout bounds one question to a secret's vendor.
+const vendorTimeout = 10 * time.Second
 
 // complete gives a scan its collectors and detectors, which ask r. Packages are
 // always collected: every report lists them. r may be nil where only the rules are of interest.
 func (f *scannerFlags) complete(cfg *scan.Config, r *db.Reader) error {
-	for _, name := range f.scanners {
-		if !slices.Contains(scannerNames(), name) {
-			return seawall.WithHint(fmt.Errorf("--scanners %s: no such scanner: %w", name, seawall.ErrUsage), "scanners are "+joinWords(scannerNames()))
-		}
-	}
 	cfg.Collectors = inventoryall.Collectors()
-	add := func(c inventory.Collector, d detect.Detector) {
-		cfg.Collectors = append(cfg.Collectors, c)
-		cfg.Detectors = append(cfg.Detectors, d)
-	}
-	if slices.Contains(f.scanners, "vuln") {
-		cfg.Detectors = detectall.Detectors(r)
-	}
-	if slices.Contains(f.scanners, "secret") {
-		collector, detector, err := secret.New(secret.Options{Rules: f.secretRules})
+	for _, name := range f.scanners {
+		var err error
+		switch name {
+		case "vuln":
+			cfg.Detectors = append(cfg.Detectors, detectall.Detectors(r)...)
+		case "secret":
+			err = f.addSecret(cfg)
+		case "malware":
+			err = f.addMalware(cfg)
+		case "misconfig":
+			addScanner(cfg, dockerfile.Collector{}, dockerfile.Detector{})
+			cfg.Detectors = append(cfg.Detectors, image.Detector{})
+		case "license":
+			var detector *license.Detector
+			if detector, err = license.New(f.licenseAllow, f.licenseDeny); err == nil {
+				addScanner(cfg, ospkg.Copyright{}, detector)
+			}
+		default:
+			err = seawall.WithHint(fmt.Errorf("--scanners %s: no such scanner: %w", name, seawall.ErrUsage), "scanners are "+joinWords(scannerNames()))
+		}
 		if err != nil {
 			return err
 		}
-		add(collector, detector)
 	}
-	if slices.Contains(f.scanners, "malware") {
-		collector, detector, err := malware.New(malware.Options{YARA: f.yara, Hashes: f.malwareHashes, Clamd: f.clamd})
-		if err != nil {
-			return err
-		}
-		add(collector, detector)
-		add(content.Collector{}, content.Detector{})
+	return nil
+}
+
+func addScanner(cfg *scan.Config, c inventory.Collector, d detect.Detector) {
+	cfg.Collectors = append(cfg.Collectors, c)
+	cfg.Detectors = append(cfg.Detectors, d)
+}
+
+func (f *scannerFlags) addSecret(cfg *scan.Config) error {
+	options := secret.Options{Rules: f.secretRules}
+	if f.verifySecrets {
+		options.Verify = &secret.Verify{Client: &http.Client{Timeout: vendorTimeout}, Now: cfg.Now}
 	}
+	collector, detector, err := secret.New(options)
+	if err != nil {
+		return err
+	}
+	addScanner(cfg, collector, detector)
+	if f.historyOf != "" {
+		cfg.Collectors = append(cfg.Collectors, collector.InHistory(f.historyOf))
+	}
+	return nil
+}
+
+func (f *scannerFlags) addMalware(cfg *scan.Config) error {
+	collector, detector, err := malware.New(malware.Options{YARA: f.yara, Hashes: f.malwareHashes, Clamd: f.clamd})
+	if err != nil {
+		return err
+	}
+	addScanner(cfg, collector, detector)
+	addScanner(cfg, content.Collector{}, content.Detector{})
 	return nil
 }
