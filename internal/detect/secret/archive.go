@@ -55,6 +55,17 @@ func archiveKind(p string) archiveForm {
 	return notArchive
 }
 
+// is says whether the content can be what its name promises: a text called
+// x.gz (dpkg's alternatives) is searched as the text it is.
+func (k archiveForm) is(content io.ReaderAt) bool {
+	if k == tarArchive || k == zipArchive { // a zip may follow a script
+		return true
+	}
+	var head [2]byte
+	_, err := content.ReadAt(head[:], 0)
+	return err == nil && head == [2]byte{0x1f, 0x8b}
+}
+
 // manual says whether a file is documentation of the distribution.
 func manual(p string) bool {
 	return strings.HasPrefix(p, "usr/share/") && (strings.HasPrefix(p[10:], "doc/") || strings.HasPrefix(p[10:], "man/") || strings.HasPrefix(p[10:], "info/") ||

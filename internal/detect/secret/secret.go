@@ -78,7 +78,7 @@ func (c *Collector) Collect(ctx context.Context, f seawall.File) ([]seawall.Fact
 	if f.Link != "" {
 		return nil, nil
 	}
-	if kind := archiveKind(f.Path); kind != notArchive {
+	if kind := archiveKind(f.Path); kind != notArchive && kind.is(f.Content) {
 		return c.archive(ctx, f, kind)
 	}
 	matches, err := c.text(f.Path, "", f.Content)
