@@ -2,7 +2,7 @@ package scan
 
 import "github.com/seawall-security/seawall/internal/seawall"
 
-// Bases tells which image another was built on; scan/base has one. It is called
+// Bases tells which image another was built on; scan/baseimage has one. It is called
 // concurrently.
 type Bases interface {
 	// Find returns nil when none is known.

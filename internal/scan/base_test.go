@@ -9,7 +9,7 @@ import (
 
 	"github.com/seawall-security/seawall/internal/detect"
 	inventoryall "github.com/seawall-security/seawall/internal/inventory/all"
-	"github.com/seawall-security/seawall/internal/scan/base"
+	"github.com/seawall-security/seawall/internal/scan/baseimage"
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/source"
 	sourceall "github.com/seawall-security/seawall/internal/source/all"
@@ -60,10 +60,10 @@ func TestBase(t *testing.T) {
 	defer opened.Close()
 	dir := t.TempDir()
 	for name, report := range map[string]seawall.Report{
-		base.Given: scanBases(t, &base.Finder{Given: []seawall.Asset{opened.Asset()}}, above),
-		base.Seen: func() seawall.Report {
-			scanBases(t, &base.Finder{Dir: dir}, below)
-			return scanBases(t, &base.Finder{Dir: dir}, above)
+		baseimage.Given: scanBases(t, &baseimage.Finder{Given: []seawall.Asset{opened.Asset()}}, above),
+		baseimage.Seen: func() seawall.Report {
+			scanBases(t, &baseimage.Finder{Dir: dir}, below)
+			return scanBases(t, &baseimage.Finder{Dir: dir}, above)
 		}(),
 	} {
 		want := &seawall.BaseImage{Name: opened.Asset().Name, Digest: opened.Asset().Digest, Layers: 1, Known: name, Findings: &seawall.Summary{High: 1}}
@@ -81,7 +81,7 @@ func TestBase(t *testing.T) {
 			t.Errorf("%s: layers %+v", name, l)
 		}
 	}
-	for name, finder := range map[string]*base.Finder{"nothing known": {Dir: t.TempDir()}, "not of this image": {Given: []seawall.Asset{opened.Asset()}}} {
+	for name, finder := range map[string]*baseimage.Finder{"nothing known": {Dir: t.TempDir()}, "not of this image": {Given: []seawall.Asset{opened.Asset()}}} {
 		if b := scanBases(t, finder, below).Asset.Image.Base; b != nil {
 			t.Errorf("%s: %+v", name, b)
 		}
@@ -90,12 +90,12 @@ func TestBase(t *testing.T) {
 
 func TestBaseOfLabels(t *testing.T) {
 	labels := map[string]string{"org.opencontainers.image.base.name": "docker.io/library/debian:12", "org.opencontainers.image.base.digest": "sha256:d"}
-	got := (&base.Finder{}).Find(&seawall.Asset{Image: &seawall.ImageInfo{Labels: labels}})
-	want := &seawall.BaseImage{Name: "docker.io/library/debian:12", Digest: "sha256:d", Known: base.Label}
+	got := (&baseimage.Finder{}).Find(&seawall.Asset{Image: &seawall.ImageInfo{Labels: labels}})
+	want := &seawall.BaseImage{Name: "docker.io/library/debian:12", Digest: "sha256:d", Known: baseimage.Label}
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got := (&base.Finder{Dir: t.TempDir()}).Find(&seawall.Asset{Image: &seawall.ImageInfo{Layers: []seawall.LayerInfo{{DiffID: "../../x"}, {DiffID: "sha256:zz"}}}}); got != nil {
+	if got := (&baseimage.Finder{Dir: t.TempDir()}).Find(&seawall.Asset{Image: &seawall.ImageInfo{Layers: []seawall.LayerInfo{{DiffID: "../../x"}, {DiffID: "sha256:zz"}}}}); got != nil {
 		t.Errorf("hostile diff identifiers: %+v", got)
 	}
 }

@@ -82,8 +82,6 @@ func AdminPort(port string) string {
 		return "VNC"
 	case "5985", "5986":
 		return "WinRM"
-	case "6000":
-		return "X11"
 	case "10250":
 		return "kubelet"
 	case "5005", "9229", "2345":

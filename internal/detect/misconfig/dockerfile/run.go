@@ -348,10 +348,7 @@ func (s *step) servers(c *command, v string, operands []string) {
 	for _, p := range operands {
 		p, _, _ = strings.Cut(p, "=")
 		switch p {
-		case "openssh-server", "dropbear", "ssh", "openssh":
-			if p == "openssh" && c.name() != "apk" || p == "ssh" && c.name() == "apk" {
-				continue
-			}
+		case "openssh-server", "dropbear": // apk's openssh and apt's ssh are mostly wanted for their client
 			s.found("SW-DF-045", c.line, c.name()+" "+v+" "+p)
 		case "sudo":
 			s.found("SW-DF-031", c.line, c.name()+" "+v+" sudo")

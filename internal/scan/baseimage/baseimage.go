@@ -1,11 +1,11 @@
-// Package base tells which image another was built on: one the user names, or
+// Package baseimage tells which image another was built on: one the user names, or
 // the largest image seen before whose layers are all at the bottom of this one.
 // Labels of the OCI image specification give a name where the layers do not.
 //
 // Images seen are kept as one small file each, named by the chain of their diff
 // identifiers (OCI image specification, config.md, "Layer ChainID"), so that a
 // lookup is one open per layer and never a search.
-package base
+package baseimage
 
 import (
 	"cmp"
