@@ -10,7 +10,7 @@ mkdir -p "$cache"
 bytes=$(find "$dir" -type f -printf '%s\n' | awk '{s+=$1} END {print s}')
 echo "directory: $dir, $bytes bytes"
 start=$(date +%s.%N)
-GOMAXPROCS=1 "$cache/gitleaks" dir "$dir" --no-banner --exit-code 0 --report-path "$cache/gitleaks.json" 2>/dev/null
+GOMAXPROCS=1 "$cache/gitleaks" dir "$dir" --no-banner --exit-code 0 --report-path "$cache/gitleaks.json" 
 end=$(date +%s.%N)
 echo "gitleaks: $(awk -v a="$start" -v b="$end" -v n="$bytes" 'BEGIN {printf "%.2f s, %.1f MB/s", b-a, n/(b-a)/1e6}'), $(grep -c '"RuleID"' "$cache/gitleaks.json" || true) findings"
 cd "$here/../.." && SEAWALL_BENCH_DIR=$dir GOMAXPROCS=1 go test -run '^$' -bench 'BenchmarkSearch$' -benchtime 3x ./internal/detect/secret | grep Benchmark
