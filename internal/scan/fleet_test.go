@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -16,14 +17,21 @@ import (
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
-// counting counts how often a file was collected.
+// counting counts how often a file was collected. The shared layer's is held back
+// until several images that have it are open and had time to ask for it.
 type counting struct {
 	words
-	collected *atomic.Int64
+	collected, open *atomic.Int64
 }
 
 func (c counting) Collect(ctx context.Context, f seawall.File) ([]seawall.Fact, error) {
 	c.collected.Add(1)
+	for f.Path == "a" && c.open.Load() < 4 && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	if f.Path == "a" {
+		time.Sleep(20 * time.Millisecond)
+	}
 	return c.words.Collect(ctx, f)
 }
 
@@ -43,10 +51,12 @@ func (m member) Layers() []seawall.Layer {
 
 func TestFleet(t *testing.T) {
 	const n = 12
+	var collected, open atomic.Int64
 	var members []Target
 	for i := range n {
 		img := member{memTarget{name: fmt.Sprint("image", i), layers: []map[string]string{{"a": "alpha 1"}, {"b": fmt.Sprint("own ", i)}}}}
 		members = append(members, Target{Name: img.name, Open: func(context.Context, func(seawall.Progress)) (seawall.Target, error) {
+			open.Add(1)
 			if i == 5 {
 				return nil, fmt.Errorf("image5: gone: %w", fs.ErrNotExist)
 			}
@@ -65,9 +75,8 @@ func TestFleet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var collected atomic.Int64
 	var h recorded
-	out, err := Run(t.Context(), Config{Collectors: []inventory.Collector{counting{collected: &collected}}, Cache: store, Parallel: 4}, []Target{registry, after}, &h)
+	out, err := Run(t.Context(), Config{Collectors: []inventory.Collector{counting{collected: &collected, open: &open}}, Cache: store, Parallel: 4}, []Target{registry, after}, &h)
 	if err != nil {
 		t.Fatal(err)
 	}
