@@ -96,7 +96,7 @@ func (c *Collector) text(path, inner string, r io.Reader) ([]seawall.Match, erro
 	defer func() { c.release(buf, s.used) }()
 	err := s.readFrom(r)
 	if s.full {
-		err = fmt.Errorf("more than %d secrets, the rest is not reported", maxHits)
+		err = errTooMany
 	}
 	return s.matches(inner), err
 }
@@ -106,6 +106,9 @@ func (c *Collector) release(buf *[]byte, used int) {
 	clear((*buf)[:used])
 	c.buffers.Put(buf)
 }
+
+// errTooMany makes a collector partial.
+var errTooMany = fmt.Errorf("more than %d secrets in one file, the rest is not reported: %w", maxHits, seawall.ErrBound)
 
 func facts(matches []seawall.Match) []seawall.Fact {
 	out := make([]seawall.Fact, len(matches))
@@ -141,5 +144,8 @@ func (s *stream) Facts() ([]seawall.Fact, error) {
 	s.search.step(true)
 	matches := s.search.matches("")
 	s.c.release(s.buf, s.search.used)
+	if s.search.full {
+		return facts(matches), errTooMany
+	}
 	return facts(matches), nil
 }
