@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/seawall-security/seawall/internal/detect"
+	"github.com/seawall-security/seawall/internal/detect/secret/live"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -72,10 +73,10 @@ func (d *Detector) finding(matches []seawall.Match) seawall.Finding {
 		f.Locations = append(f.Locations, m.Location)
 	}
 	switch first.Data["verified"] {
-	case stateLive:
+	case live.Live:
 		f.Evidence += "; its vendor says it is live"
 		f.Severity = seawall.SeverityCritical
-	case stateRevoked:
+	case live.Revoked:
 		f.Evidence += "; its vendor says it is not valid"
 		f.Severity = seawall.SeverityLow
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+
+	"github.com/seawall-security/seawall/internal/detect/secret/live"
 )
 
 // engine is all rules made ready to search. It does not change after newEngine.
@@ -17,7 +19,7 @@ type engine struct {
 	actions  []action // by needle
 	custom   []*customRule
 	version  int
-	verifier *verifier
+	verifier *live.Verifier
 }
 
 // action is what to do where a needle was found.

@@ -160,7 +160,7 @@ func (s *search) report(h hit, value []byte, prefix int) {
 	h.fingerprint = fingerprint(value)
 	h.evidence = redact(h.name, value, prefix)
 	if s.verifier != nil && h.rule != nil {
-		h.state = s.verifier.check(h.rule.ID, h.fingerprint, string(value))
+		h.state = s.verifier.Check(h.rule.ID, h.fingerprint, string(value))
 	}
 	s.hits = append(s.hits, h)
 }

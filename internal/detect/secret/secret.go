@@ -22,6 +22,7 @@ import (
 	"io/fs"
 	"sync"
 
+	"github.com/seawall-security/seawall/internal/detect/secret/live"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -30,7 +31,7 @@ type Options struct {
 	// Rules are files of further rules in gitleaks' TOML form.
 	Rules []string
 	// Verify asks vendors whether a token is live; nil asks nobody.
-	Verify *Verify
+	Verify *live.Options
 }
 
 // New returns the two halves of the secret scanner. An error wraps
@@ -45,8 +46,8 @@ func New(o Options) (*Collector, *Detector, error) {
 		return nil, nil, err
 	}
 	if o.Verify != nil {
-		e.verifier = newVerifier(*o.Verify)
-		e.version ^= o.Verify.version()
+		e.verifier = live.New(*o.Verify)
+		e.version ^= o.Verify.Version()
 	}
 	buffers := &sync.Pool{New: func() any { b := make([]byte, 0, bufferSize); return &b }}
 	return &Collector{engine: e, buffers: buffers}, &Detector{engine: e}, nil

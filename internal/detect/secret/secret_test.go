@@ -26,6 +26,7 @@ import (
 
 	"github.com/seawall-security/seawall/internal/detect"
 	"github.com/seawall-security/seawall/internal/detect/secret"
+	"github.com/seawall-security/seawall/internal/detect/secret/live"
 	"github.com/seawall-security/seawall/internal/inventory"
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/testenv"
@@ -314,7 +315,7 @@ func TestHistory(t *testing.T) {
 }
 
 func TestVerify(t *testing.T) {
-	live, revoked, broken := gitHub("live"), gitHub("revoked"), gitHub("broken")
+	valid, revoked, broken := gitHub("live"), gitHub("revoked"), gitHub("broken")
 	calls := map[string]int{}
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -329,8 +330,8 @@ func TestVerify(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	c, _ := open(t, secret.Options{Verify: &secret.Verify{Client: server.Client(), Base: map[string]string{"GitHub": server.URL}, Interval: time.Nanosecond}})
-	facts, err := c.Collect(context.Background(), file("a.env", []byte(live+"\n"+revoked+"\n"+broken+"\n"+live+"\n")))
+	c, _ := open(t, secret.Options{Verify: &live.Options{Client: server.Client(), Base: map[string]string{"GitHub": server.URL}, Interval: time.Nanosecond}})
+	facts, err := c.Collect(context.Background(), file("a.env", []byte(valid+"\n"+revoked+"\n"+broken+"\n"+valid+"\n")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -341,8 +342,8 @@ func TestVerify(t *testing.T) {
 	if diff := cmp.Diff([]string{"live", "revoked", "unknown", "live"}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if calls[live] != 1 {
-		t.Errorf("a token was asked about %d times", calls[live])
+	if calls[valid] != 1 {
+		t.Errorf("a token was asked about %d times", calls[valid])
 	}
 }
 

@@ -1,4 +1,8 @@
-package secret
+// Package live asks vendors whether a token they issued is still valid. It is
+// off unless asked for: every question shows the token to its vendor and the
+// scanner's address with it. Calls go one after another, at an interval, and
+// answers are remembered by fingerprint.
+package live
 
 import (
 	"context"
@@ -9,11 +13,11 @@ import (
 	"time"
 )
 
-// Verify are the parameters of asking vendors whether tokens are live. It is
+// Options are the parameters of asking vendors whether tokens are live. It is
 // off unless asked for: every question shows the token to its vendor and the
 // scanner's address with it. Only vendors with a documented call that reads who
 // the token belongs to, and changes nothing, are asked.
-type Verify struct {
+type Options struct {
 	// Client makes the calls; it must bound their time.
 	Client *http.Client
 	// Base replaces a vendor's address, by vendor: "GitHub": "https://git.example/api/v3".
@@ -26,11 +30,11 @@ type Verify struct {
 	Now func() time.Time
 }
 
-// The verdicts.
+// The verdicts of Check.
 const (
-	stateLive    = "live"
-	stateRevoked = "revoked"
-	stateUnknown = "unknown"
+	Live    = "live"
+	Revoked = "revoked"
+	Unknown = "unknown"
 )
 
 // question is how a vendor is asked. The documentation of each is the rule's reference.
@@ -51,26 +55,27 @@ var questions = map[string]question{
 	"SW-SEC-300": {"OpenAI", "https://api.openai.com", "/v1/models", "Authorization", "Bearer "},
 }
 
-// verifier asks, one call at a time, and remembers answers by fingerprint.
-type verifier struct {
-	Verify
+// Verifier asks, one call at a time, and remembers answers by fingerprint.
+type Verifier struct {
+	Options
 	mu      sync.Mutex
 	answers map[string]string
 	last    time.Time
 }
 
-func newVerifier(v Verify) *verifier {
+// New returns a Verifier, safe for concurrent use.
+func New(v Options) *Verifier {
 	if v.Interval == 0 {
 		v.Interval = time.Second
 	}
 	if v.Most == 0 {
 		v.Most = 100
 	}
-	return &verifier{Verify: v, answers: map[string]string{}}
+	return &Verifier{Options: v, answers: map[string]string{}}
 }
 
-// version keys the layer cache: a verdict is not used after its day.
-func (v *Verify) version() int {
+// Version keys the layer cache: a verdict is not used after its day.
+func (v *Options) Version() int {
 	now := time.Now
 	if v.Now != nil {
 		now = v.Now
@@ -78,8 +83,8 @@ func (v *Verify) version() int {
 	return int(now().Unix()/86400)<<1 | 1
 }
 
-// check asks the vendor of a rule about a token. "" means the vendor is not one that is asked.
-func (v *verifier) check(ruleID, fingerprint, token string) string {
+// Check asks the vendor of a rule about a token. "" means the vendor is not one that is asked.
+func (v *Verifier) Check(ruleID, fingerprint, token string) string {
 	q, ok := questions[ruleID]
 	if !ok {
 		return ""
@@ -90,7 +95,7 @@ func (v *verifier) check(ruleID, fingerprint, token string) string {
 		return state
 	}
 	if len(v.answers) >= v.Most {
-		return stateUnknown
+		return Unknown
 	}
 	if wait := v.Interval - time.Since(v.last); wait > 0 {
 		time.Sleep(wait)
@@ -102,7 +107,7 @@ func (v *verifier) check(ruleID, fingerprint, token string) string {
 }
 
 // ask makes one call. Only a clear yes or no of the vendor counts.
-func (v *verifier) ask(q question, token string) string {
+func (v *Verifier) ask(q question, token string) string {
 	base := q.base
 	if other := v.Base[q.vendor]; other != "" {
 		base = strings.TrimSuffix(other, "/")
@@ -111,22 +116,22 @@ func (v *verifier) ask(q question, token string) string {
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+q.path, nil)
 	if err != nil || req.URL.Scheme != "https" {
-		return stateUnknown
+		return Unknown
 	}
 	req.Header.Set(q.header, q.prefix+token)
 	client := *v.Client
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	resp, err := client.Do(req)
 	if err != nil {
-		return stateUnknown
+		return Unknown
 	}
 	defer resp.Body.Close()
 	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
 	switch resp.StatusCode {
 	case http.StatusOK:
-		return stateLive
+		return Live
 	case http.StatusUnauthorized:
-		return stateRevoked
+		return Revoked
 	}
-	return stateUnknown
+	return Unknown
 }
