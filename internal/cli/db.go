@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 	"github.com/seawall-security/seawall/internal/advisory/build"
 	"github.com/seawall-security/seawall/internal/advisory/db"
 	"github.com/seawall-security/seawall/internal/advisory/update"
+	"github.com/seawall-security/seawall/internal/cli/progress"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -135,7 +137,8 @@ command exits 3 after writing the rest.`,
 				return seawall.WithHint(fmt.Errorf("%s: no advisories recognised in %d documents: %w", from, report.Documents, seawall.ErrUnreadable),
 					"'seawall db build --help' lists the formats")
 			}
-			if err := writeDatabase(out, w); err != nil {
+			err = replaceFile(out, func(f io.Writer) error { _, err := w.WriteTo(f); return err })
+			if err != nil {
 				return err
 			}
 			return a.tellBuild(out, report, verbose, quiet)
@@ -164,7 +167,7 @@ func (a *app) tellBuild(out string, r *build.Report, verbose, quiet bool) error 
 		}
 		size := ""
 		if info, err := os.Stat(out); err == nil {
-			size = ", " + bytesText(info.Size())
+			size = ", " + progress.Bytes(info.Size())
 		}
 		fmt.Fprintf(a.Stdout, "\n%s: %d advisories%s\n", out, r.Advisories(), size)
 		if n := len(r.Unrecognized); n > 0 {
@@ -192,17 +195,18 @@ func plural(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun + "s"
 }
 
-// writeDatabase puts a database under its name at once, or not at all.
-func writeDatabase(name string, w *db.Writer) error {
-	dir := filepath.Dir(name)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*")
+// replaceFile puts what write writes under a name at once, or not at all.
+func replaceFile(name string, write func(io.Writer) error) error {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is no regular file and is not replaced: %w", name, seawall.ErrUsage)
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
 		return fmt.Errorf("%w: %w", err, seawall.ErrUsage)
 	}
 	defer os.Remove(f.Name())
-	_, err = w.WriteTo(f)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
-	if err == nil {
+	err = write(f)
+	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), name)
 	}
 	if err != nil {

@@ -1,23 +1,20 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seawall-security/seawall/internal/advisory"
 	advisoryall "github.com/seawall-security/seawall/internal/advisory/all"
-	"github.com/seawall-security/seawall/internal/advisory/db"
 	"github.com/seawall-security/seawall/internal/advisory/starter"
 	"github.com/seawall-security/seawall/internal/advisory/update"
+	"github.com/seawall-security/seawall/internal/cli/progress"
+	"github.com/seawall-security/seawall/internal/cli/seen"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -103,9 +100,9 @@ func (a *app) runUpdate(cmd *cobra.Command, f *updateFlags) error {
 	if err != nil {
 		return err
 	}
-	line := &progress{w: a.Stderr, now: time.Now}
 	width, terminal := terminalWidth(a.Stderr)
-	if line.width = width; terminal && !f.quiet && !f.noProgress {
+	line := progress.New(a.Stderr, width, printable)
+	if terminal && !f.quiet && !f.noProgress {
 		cfg.Progress = func(p seawall.Progress) { _ = line.Handle(cmd.Context(), seawall.Message{Progress: &p}) }
 	}
 	result, err := update.Run(cmd.Context(), cfg)
@@ -150,7 +147,7 @@ func (a *app) updateConfig(cmd *cobra.Command, f *updateFlags) (update.Config, e
 // for update's error; met ones are passed over.
 func (a *app) wantedEcosystems(asked []string, cacheDir string) []string {
 	wanted := slices.Clone(asked)
-	met := readSeen(cacheDir)
+	met := seen.Read(cacheDir)
 	if r, err := a.openDatabase(&databaseFlags{}, cacheDir); err == nil {
 		for _, e := range r.Ecosystems() {
 			met = append(met, e.Name)
@@ -250,7 +247,7 @@ func (a *app) dbExportCommand() *cobra.Command {
 			if out == "" {
 				return a.exportLines(cmd.Context(), r, nil)
 			}
-			return copyDatabase(r, out)
+			return replaceFile(out, r.CopyTo)
 		},
 	}
 	f.add(cmd)
@@ -258,63 +255,3 @@ func (a *app) dbExportCommand() *cobra.Command {
 	cmd.Flags().StringVar(&out, "out", "", "database file to write")
 	return cmd
 }
-
-// copyDatabase writes the file a reader has open, signature included.
-func copyDatabase(r *db.Reader, out string) error {
-	f, err := os.CreateTemp(filepath.Dir(out), "."+filepath.Base(out)+".*")
-	if err != nil {
-		return fmt.Errorf("%w: %w", err, seawall.ErrUsage)
-	}
-	defer os.Remove(f.Name())
-	err = r.CopyTo(f)
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), out)
-	}
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", out, err)
-	}
-	return nil
-}
-
-// seenPath is where scans note the ecosystems they met, one a line.
-func seenPath(cacheDir string) string { return filepath.Join(cacheDir, "db", "seen") }
-
-func readSeen(cacheDir string) []string {
-	data, err := os.ReadFile(seenPath(cacheDir))
-	if err != nil {
-		return nil
-	}
-	return strings.FieldsFunc(string(data), func(r rune) bool { return r == '\n' })
-}
-
-// seen is the handler that notes the ecosystems of a run, so that the next
-// update fetches them. What it cannot write is no error: the update can be told.
-type seen struct {
-	cacheDir   string
-	ecosystems []string
-}
-
-func (s *seen) Handle(_ context.Context, m seawall.Message) error {
-	if m.Coverage != nil && m.Coverage.Ecosystem != "" {
-		s.ecosystems = append(s.ecosystems, m.Coverage.Ecosystem)
-	}
-	return nil
-}
-
-// Close implements sink.Handler.
-func (s *seen) Close() error {
-	old := readSeen(s.cacheDir)
-	all := append(slices.Clone(old), s.ecosystems...)
-	slices.Sort(all)
-	all = slices.Compact(all)
-	if len(all) == len(old) || len(all) > maxSeen {
-		return nil
-	}
-	if os.MkdirAll(filepath.Dir(seenPath(s.cacheDir)), 0o700) != nil {
-		return nil
-	}
-	_ = os.WriteFile(seenPath(s.cacheDir), []byte(strings.Join(all, "\n")+"\n"), 0o600)
-	return nil
-}
-
-const maxSeen = 1000

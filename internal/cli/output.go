@@ -72,6 +72,8 @@ type reports struct {
 	files   []pendingFile
 }
 
+// pendingFile is a report being written; name is where it goes, "" for what is
+// written in place.
 type pendingFile struct {
 	file *os.File
 	name string
@@ -131,7 +133,20 @@ func splitFormat(spec string) (format, file string) {
 	return format + "=" + template, out
 }
 
+// create opens a report's file. What is there and is no regular file (a device,
+// a pipe, /dev/stderr) is written to as it is, never replaced.
 func (r *reports) create(name string) (io.Writer, error) {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		if info.IsDir() {
+			return nil, fmt.Errorf("opening report: %s is a directory: %w", name, seawall.ErrUsage)
+		}
+		file, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return nil, fmt.Errorf("opening report: %w: %w", err, seawall.ErrUsage)
+		}
+		r.files = append(r.files, pendingFile{file: file})
+		return file, nil
+	}
 	file, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
 		return nil, fmt.Errorf("opening report: %w: %w", err, seawall.ErrUsage)
@@ -144,13 +159,19 @@ func (r *reports) create(name string) (io.Writer, error) {
 func (r *reports) commit() error {
 	err := r.handler.Close()
 	for _, p := range r.files {
-		err = errors.Join(err, p.file.Chmod(0o644), p.file.Close())
+		if p.name != "" {
+			err = errors.Join(err, p.file.Chmod(0o644))
+		}
+		err = errors.Join(err, p.file.Close())
 	}
 	if err != nil {
 		r.discard()
 		return fmt.Errorf("writing report: %w", err)
 	}
 	for _, p := range r.files {
+		if p.name == "" {
+			continue
+		}
 		if err := os.Rename(p.file.Name(), p.name); err != nil {
 			r.discard()
 			return fmt.Errorf("writing report: %w", err)
@@ -163,7 +184,9 @@ func (r *reports) commit() error {
 func (r *reports) discard() {
 	for _, p := range r.files {
 		p.file.Close()
-		os.Remove(p.file.Name())
+		if p.name != "" {
+			os.Remove(p.file.Name())
+		}
 	}
 }
 

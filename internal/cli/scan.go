@@ -12,7 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seawall-security/seawall/internal/cli/progress"
+	"github.com/seawall-security/seawall/internal/cli/seen"
 	"github.com/seawall-security/seawall/internal/scan"
+	"github.com/seawall-security/seawall/internal/scan/baseimage"
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/sink"
 	"github.com/seawall-security/seawall/internal/source"
@@ -66,6 +69,7 @@ func (f *scanFlags) add(cmd *cobra.Command) {
 
 func (f *scanFlags) addImage(cmd *cobra.Command) {
 	flags := cmd.Flags()
+	flags.StringSliceVar(&f.bases, "base", nil, "base images, to tell what a newer base would mend from what is the image's own")
 	flags.StringVar(&f.platform, "platform", "", "which image of a multi-platform one, for example linux/arm64 (default: linux on this machine's architecture)")
 	flags.StringSliceVar(&f.insecure, "insecure", nil, "registries (host[:port]) to reach over plain HTTP or unverified TLS")
 	flags.StringVar(&f.namespace, "namespace", "", "containerd namespace (default: default, then k8s.io)")
@@ -179,7 +183,36 @@ func (a *app) scanSBOMCommand() *cobra.Command {
 
 // runScan scans the targets named by args.
 func (a *app) runScan(cmd *cobra.Command, f *scanFlags, scheme string, args []string) error {
-	return a.runTargets(cmd, f, a.targets(f, scheme, args), func(*scan.Config) error { return nil })
+	return a.runTargets(cmd, f, a.targets(f, scheme, args), func(cfg *scan.Config) error {
+		finder, err := a.baseFinder(cmd.Context(), f)
+		cfg.Bases = finder
+		return err
+	})
+}
+
+// baseFinder tells base images: those named, those of labels, and those seen before.
+func (a *app) baseFinder(ctx context.Context, f *scanFlags) (*baseimage.Finder, error) {
+	finder := &baseimage.Finder{}
+	if dir, err := a.cacheDirectory(f.cacheDir); err == nil && !f.noCache {
+		finder.Dir = filepath.Join(dir, "bases")
+	}
+	for _, name := range f.bases {
+		target, err := sourceall.Open(ctx, name, a.sourceOptions(f))
+		if err != nil {
+			return nil, fmt.Errorf("--base %s: %w", name, err)
+		}
+		finder.Given = append(finder.Given, target.Asset())
+		target.Close()
+	}
+	return finder, nil
+}
+
+// sourceOptions are what the flags say about opening targets.
+func (a *app) sourceOptions(f *scanFlags) source.Options {
+	return source.Options{
+		Platform: f.platform, Offline: f.offline, Insecure: f.insecure, Namespace: f.namespace,
+		AllFileSystems: f.allFileSystems, Stdin: a.Stdin,
+	}
 }
 
 // runTargets turns flags into a scan.Config, runs it, and turns its outcome into
@@ -285,10 +318,7 @@ func (a *app) runID() string {
 
 // targets binds each name to its opener.
 func (a *app) targets(f *scanFlags, scheme string, names []string) []scan.Target {
-	options := source.Options{
-		Platform: f.platform, Offline: f.offline, Insecure: f.insecure, Namespace: f.namespace,
-		AllFileSystems: f.allFileSystems, Stdin: a.Stdin,
-	}
+	options := a.sourceOptions(f)
 	var targets []scan.Target
 	for _, name := range names {
 		targets = append(targets, scan.Target{Name: name, Open: func(ctx context.Context, progress func(seawall.Progress)) (seawall.Target, error) {
@@ -334,10 +364,10 @@ func (r renamed) Facts(ctx context.Context) ([]seawall.Fact, error) {
 func (a *app) withSides(h sink.Handler, f *scanFlags) (handler scan.Handler, finish func()) {
 	out := &sided{main: h}
 	if width, terminal := terminalWidth(a.Stderr); terminal && !f.quiet && !f.noProgress {
-		out.sides = append(out.sides, &progress{w: a.Stderr, width: width, now: time.Now})
+		out.sides = append(out.sides, progress.New(a.Stderr, width, printable))
 	}
 	if dir, err := a.cacheDirectory(f.cacheDir); err == nil && !f.noCache {
-		out.sides = append(out.sides, &seen{cacheDir: dir})
+		out.sides = append(out.sides, &seen.Handler{CacheDir: dir})
 	}
 	return out, func() {
 		for _, s := range out.sides {

@@ -16,6 +16,7 @@ import (
 	"github.com/seawall-security/seawall/internal/detect/misconfig/dockerfile"
 	"github.com/seawall-security/seawall/internal/detect/misconfig/image"
 	"github.com/seawall-security/seawall/internal/detect/secret"
+	"github.com/seawall-security/seawall/internal/detect/secret/live"
 	"github.com/seawall-security/seawall/internal/inventory"
 	inventoryall "github.com/seawall-security/seawall/internal/inventory/all"
 	"github.com/seawall-security/seawall/internal/inventory/ospkg"
@@ -35,6 +36,7 @@ type scannerFlags struct {
 	clamd         string
 	licenseAllow  []string
 	licenseDeny   []string
+	bases         []string
 }
 
 func scannerNames() []string { return []string{"vuln", "secret", "malware", "misconfig", "license"} }
@@ -94,13 +96,14 @@ func addScanner(cfg *scan.Config, c inventory.Collector, d detect.Detector) {
 func (f *scannerFlags) addSecret(cfg *scan.Config) error {
 	options := secret.Options{Rules: f.secretRules}
 	if f.verifySecrets {
-		options.Verify = &secret.Verify{Client: &http.Client{Timeout: vendorTimeout}, Now: cfg.Now}
+		options.Verify = &live.Options{Client: &http.Client{Timeout: vendorTimeout}, Now: cfg.Now}
 	}
 	collector, detector, err := secret.New(options)
 	if err != nil {
 		return err
 	}
 	addScanner(cfg, collector, detector)
+	cfg.Redact = detector.Redact
 	if f.historyOf != "" {
 		cfg.Collectors = append(cfg.Collectors, collector.InHistory(f.historyOf))
 	}

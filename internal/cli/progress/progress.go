@@ -1,4 +1,7 @@
-package cli
+// Package progress is the one line of a terminal that shows how far long work
+// is: a handler of Progress messages, drawn only after a second and redrawn at
+// most ten times a second.
+package progress
 
 import (
 	"context"
@@ -17,18 +20,25 @@ const (
 	progressEvery = 100 * time.Millisecond
 )
 
-// progress is the handler that redraws one line on a terminal. It is the only
+// Line is the handler that redraws one line on a terminal. It is the only
 // handler that uses Progress messages and is never part of a report.
-type progress struct {
+type Line struct {
 	w     io.Writer
 	width int
 	now   func() time.Time
+	plain func(string) string
 	start time.Time
 	last  time.Time
 	drawn bool
 }
 
-func (p *progress) Handle(_ context.Context, m seawall.Message) error {
+// New returns a line of a terminal width columns wide; plain makes foreign text safe to print.
+func New(w io.Writer, width int, plain func(string) string) *Line {
+	return &Line{w: w, width: width, now: time.Now, plain: plain}
+}
+
+// Handle implements sink.Handler.
+func (p *Line) Handle(_ context.Context, m seawall.Message) error {
 	if m.Progress == nil {
 		return nil
 	}
@@ -40,7 +50,7 @@ func (p *progress) Handle(_ context.Context, m seawall.Message) error {
 		return nil
 	}
 	p.last, p.drawn = now, true
-	line := []rune(printable(progressLine(m.Progress)))
+	line := []rune(p.plain(progressLine(m.Progress)))
 	if len(line) >= p.width {
 		line = line[:p.width-1]
 	}
@@ -49,7 +59,7 @@ func (p *progress) Handle(_ context.Context, m seawall.Message) error {
 }
 
 // Close wipes the line.
-func (p *progress) Close() error {
+func (p *Line) Close() error {
 	if p.drawn {
 		fmt.Fprint(p.w, "\r\x1b[K")
 	}
@@ -65,9 +75,9 @@ func progressLine(m *seawall.Progress) string {
 	b.WriteString(": ")
 	switch {
 	case m.Unit == "bytes" && m.Total > 0:
-		fmt.Fprintf(&b, "%s of %s (%d %%)", bytesText(m.Done), bytesText(m.Total), 100*m.Done/m.Total)
+		fmt.Fprintf(&b, "%s of %s (%d %%)", Bytes(m.Done), Bytes(m.Total), 100*m.Done/m.Total)
 	case m.Unit == "bytes":
-		b.WriteString(bytesText(m.Done))
+		b.WriteString(Bytes(m.Done))
 	case m.Total > 0:
 		fmt.Fprintf(&b, "%d of %d %s", m.Done, m.Total, m.Unit)
 	default:
@@ -76,8 +86,8 @@ func progressLine(m *seawall.Progress) string {
 	return b.String()
 }
 
-// bytesText gives a size in decimal units, as disks and registries count.
-func bytesText(n int64) string {
+// Bytes gives a size in decimal units, as disks and registries count.
+func Bytes(n int64) string {
 	switch {
 	case n >= 1e9:
 		return fmt.Sprintf("%.1f GB", float64(n)/1e9)
