@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -21,9 +22,13 @@ func BenchmarkSearch(b *testing.B) {
 	}
 	var files []file
 	total := int64(0)
-	root := filepath.Join(runtime.GOROOT(), "src")
-	if dir := os.Getenv("SEAWALL_BENCH_DIR"); dir != "" {
-		root = dir
+	root := os.Getenv("SEAWALL_BENCH_DIR")
+	if root == "" {
+		goroot, err := exec.Command("go", "env", "GOROOT").Output()
+		if err != nil {
+			b.Fatal(err)
+		}
+		root = filepath.Join(strings.TrimSpace(string(goroot)), "src")
 	}
 	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() || total > 200<<20 {

@@ -79,7 +79,7 @@ func urlPassword(v []byte) bool {
 	case "password", "passwd", "pass", "secret", "pwd", "token", "user", "username", "admin", "root", "test", "postgres", "mysql", "redis", "guest", "credentials", "something", "mypass", "pass123", "password1", "xoauth2":
 		return false
 	}
-	return bytes.IndexAny(v, "{}<>$*") < 0 && (classes(v) > 1 || !wordy(v) && len(v) > 7)
+	return !bytes.ContainsAny(v, "{}<>$*") && (classes(v) > 1 || !wordy(v) && len(v) > 7)
 }
 
 // header reads the credentials of an Authorization header (RFC 7617, RFC 6750).

@@ -68,9 +68,6 @@ func (p *printer) wrap(lead []word, indent int, words []word) {
 	p.out.WriteByte('\n')
 }
 
-// line writes words on one line, wrapped at indent when they do not fit.
-func (p *printer) line(indent int, words ...word) { p.wrap(nil, indent, words) }
-
 // prose wraps a sentence at its spaces.
 func (p *printer) prose(indent int, s string, st style) {
 	p.wrap(nil, indent, split(s, st))

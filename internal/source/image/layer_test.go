@@ -359,7 +359,7 @@ func TestEntryLifetime(t *testing.T) {
 		}
 		return stop
 	})
-	if err != stop {
+	if !errors.Is(err, stop) {
 		t.Errorf("error = %v, want what visit returned", err)
 	}
 }

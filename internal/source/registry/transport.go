@@ -142,7 +142,7 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
 	watchdog.Stop()
 	b.left -= int64(n)
-	if err != nil && context.Cause(b.ctx) == errStalled {
+	if err != nil && errors.Is(context.Cause(b.ctx), errStalled) {
 		err = errStalled
 	}
 	return n, err
@@ -202,7 +202,7 @@ func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
 			if d > maxWait {
 				return resp, nil
 			}
-			io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+			_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection is used again
 			resp.Body.Close()
 		}
 		if r.log != nil {
