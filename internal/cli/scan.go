@@ -76,8 +76,8 @@ func (f *scanFlags) addImage(cmd *cobra.Command) {
 }
 
 func (a *app) scanCommand() *cobra.Command {
-	return group("scan", "Find what is dangerous in an image, a filesystem, a host or an SBOM",
-		"Scan finds known vulnerabilities in what is installed, bundled or declared, and says\nplainly what it could not judge. Each target kind has its own command.",
+	return group("scan", "Find what is dangerous in an image, a registry, a filesystem, a host or an SBOM",
+		"Scan finds known vulnerabilities in what is installed, bundled or declared, and with\n--scanners secrets, malware, misconfiguration and licences. It says plainly what it\ncould not judge. Each target kind has its own command.",
 		a.scanImageCommand(),
 		a.scanDirectoryCommand("rootfs", "rootfs DIR...", "Scan root filesystems: unpacked images, mounted disks, chroots", "  seawall scan rootfs ./rootfs\n  seawall scan rootfs /mnt/disk --format json", "rootfs:"),
 		a.scanDirectoryCommand("fs", "fs [PATH...]", "Scan source trees: lock files, manifests, bundled packages", "  seawall scan fs .\n  seawall scan fs ./package-lock.json --fail-on high", "fs:"),
