@@ -101,7 +101,8 @@ func (a *app) scanImageCommand() *cobra.Command {
   docker:REF              a Docker or podman engine, through its socket
   containerd:REF          containerd's content store
 
-A path of an archive or a layout works too; it is recognised by its content.
+The path of an archive or a layout works too (./build, image.tar): it is
+recognised by its content. A bare word is always a name in a registry.
 Layers already analysed are taken from the cache.`,
 		Example: `  seawall scan image nginx:1.25
   seawall scan image oci:./build docker-archive:old.tar --format json

@@ -186,6 +186,23 @@ func identify(asset *seawall.Asset, findings []seawall.Finding) {
 	}
 }
 
+// distinguish keeps identifiers apart between the assets of one run: the tags of
+// a repository share a lasting name, so what an earlier asset already has is
+// made anew with the asset's own identity.
+func (s *scanner) distinguish(asset *seawall.Asset, findings []seawall.Finding) {
+	if s.issued == nil {
+		s.issued = map[string]string{}
+	}
+	for i := range findings {
+		f := &findings[i]
+		if owner, taken := s.issued[f.ID]; taken && owner != asset.ID {
+			sum := sha256.Sum256([]byte(f.ID + "\x00" + asset.ID))
+			f.ID = hex.EncodeToString(sum[:16])
+		}
+		s.issued[f.ID] = asset.ID
+	}
+}
+
 // lastingName is an asset's name without what changes with every build of an image.
 func lastingName(a *seawall.Asset) string {
 	if a.Kind != seawall.AssetImage {

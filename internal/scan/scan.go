@@ -147,6 +147,7 @@ type scanner struct {
 	memory  *inventory.Memory
 	flight  *inventory.Flight
 	outcome Outcome
+	issued  map[string]string // finding identifiers so far, and whose they are
 }
 
 func (s *scanner) run(ctx context.Context, targets []Target) error {
@@ -222,6 +223,7 @@ func (s *scanner) report(ctx context.Context, inv *inventory.Result, res judged)
 			return err
 		}
 	}
+	s.distinguish(inv.Asset, res.findings)
 	for i := range res.findings {
 		if err := s.out.send(ctx, seawall.Message{Finding: &res.findings[i]}); err != nil {
 			return err

@@ -325,6 +325,17 @@ func TestFindingIDs(t *testing.T) {
 	if id(image("oci:build"), secret("f", 1)) == id(image("oci:other"), secret("f", 1)) {
 		t.Error("another OCI layout: the same ID")
 	}
+	one, two := image("reg.example:5000/app:1"), image("reg.example:5000/app:2")
+	one.ID, two.ID = "sha256:1", "sha256:2"
+	inOne, inTwo := []seawall.Finding{vuln("1", "a", 1)}, []seawall.Finding{vuln("1", "a", 1)}
+	identify(one, inOne)
+	identify(two, inTwo)
+	var run scanner
+	run.distinguish(one, inOne)
+	run.distinguish(two, inTwo)
+	if inOne[0].ID != base || inTwo[0].ID == base {
+		t.Error("two images of one repository in one run: want the first with the lasting ID, the second with another")
+	}
 	twins := []seawall.Finding{secret("f", 1), secret("f", 2)}
 	identify(image("i"), twins)
 	if twins[0].ID == twins[1].ID {
