@@ -71,7 +71,7 @@ func build(r *seawall.Report) *v2_3.Document {
 	}
 	for i := range r.Packages {
 		p := &r.Packages[i]
-		id := common.ElementID(fmt.Sprintf("Package-%d", i))
+		id := packageID(i)
 		b.doc.Packages = append(b.doc.Packages, b.pkg(p, id))
 		if asset, known := assets[p.Asset]; known {
 			b.relate(asset, "CONTAINS", id)
@@ -79,8 +79,32 @@ func build(r *seawall.Report) *v2_3.Document {
 			b.relate("DOCUMENT", "DESCRIBES", id)
 		}
 	}
+	b.own(r.Packages)
 	return b.doc
 }
+
+// own says which operating-system package brought a language package, in the
+// form syft writes and readers know.
+func (b *builder) own(packages []seawall.Package) {
+	type owner struct{ asset, name string }
+	owners := make(map[owner]int)
+	for i := range packages {
+		if p := &packages[i]; p.Kind == "os" {
+			owners[owner{p.Asset, p.Name}] = i
+		}
+	}
+	for i := range packages {
+		p := &packages[i]
+		n, known := owners[owner{p.Asset, p.Owner}]
+		if p.Owner == "" || !known {
+			continue
+		}
+		b.relate(packageID(n), "OTHER", packageID(i))
+		b.doc.Relationships[len(b.doc.Relationships)-1].RelationshipComment = "ownership-by-file-overlap: the first package installed the files of the second"
+	}
+}
+
+func packageID(i int) common.ElementID { return common.ElementID(fmt.Sprintf("Package-%d", i)) }
 
 func (b *builder) relate(from common.ElementID, kind string, to common.ElementID) {
 	b.doc.Relationships = append(b.doc.Relationships, &v2_3.Relationship{
