@@ -85,7 +85,15 @@ func (f *scannerFlags) complete(cfg *scan.Config, r *db.Reader) error {
 			return err
 		}
 	}
-	return nil
+	if cfg.Redact != nil {
+		return nil
+	}
+	// Build steps and labels of an image may hold credentials, whatever is looked for.
+	_, detector, err := secret.New(secret.Options{})
+	if err == nil {
+		cfg.Redact = detector.Redact
+	}
+	return err
 }
 
 func addScanner(cfg *scan.Config, c inventory.Collector, d detect.Detector) {
