@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/seawall-security/seawall/internal/detect"
 	registryaudit "github.com/seawall-security/seawall/internal/detect/registry"
 	"github.com/seawall-security/seawall/internal/scan"
 	"github.com/seawall-security/seawall/internal/scan/cache"
@@ -94,9 +92,7 @@ func (a *app) runRegistry(cmd *cobra.Command, f *scanFlags, w registry.Walk) err
 	err = a.runTargets(cmd, f, []scan.Target{target}, func(cfg *scan.Config) error {
 		cfg.Parallel = w.Parallel
 		// The audit is not one of the scanners, which look into images.
-		if audit := (registryaudit.Detector{}); !slices.ContainsFunc(cfg.Detectors, func(d detect.Detector) bool { return d == audit }) {
-			cfg.Detectors = append(cfg.Detectors, audit)
-		}
+		cfg.Detectors = append(cfg.Detectors, registryaudit.Detector{})
 		if cfg.Cache == nil {
 			c, err := cache.Open(cacheDir, 0)
 			cfg.Cache = c
