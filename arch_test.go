@@ -93,6 +93,10 @@ func forbidden(from, to string) string {
 		return ""
 	case a == "seawall":
 		return "the vocabulary imports the standard library only"
+	case a == "expression":
+		return "the expression language imports the standard library and cel-go only"
+	case b == "expression":
+		return ""
 	case a == "cli" && b != "":
 		return ""
 	case b == "" || b == "cli":
@@ -137,7 +141,7 @@ func TestExternalHomes(t *testing.T) {
 		"github.com/cilium/ebpf":    {"internal/sensor/kernel", "internal/enforce"},
 		"k8s.io/client-go":          {"internal/source/cluster", "internal/admission", "internal/console"},
 		"database/sql":              {"internal/store/sql"},
-		"github.com/google/cel-go":  {"internal/policy"},
+		"github.com/google/cel-go":  {"internal/expression", "internal/policy"},
 		"github.com/uptrace/bun":    {"internal/store/sql"},
 		"github.com/jackc/pgx":      {"internal/store/sql"},
 		"github.com/nats-io/nats.g": {"internal/store", "internal/console"},

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/seawall-security/seawall/internal/cli/command"
 )
 
 // Invocation is one run of the program with everything it touches.
@@ -47,9 +49,9 @@ func Run(ctx context.Context, inv Invocation) int {
 	root.SetErr(inv.Stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		app.printError(ctx, err)
+		command.PrintError(ctx, app.Stderr, err)
 	}
-	return exitCode(err)
+	return command.ExitCode(err)
 }
 
 // app is what the subcommands of one invocation share.
@@ -104,13 +106,13 @@ func (a *app) rootCommand() *cobra.Command {
 		Example:       rootExample,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          knownCommand,
+		Args:          command.Known,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError(cmd, err)
+		return command.Usage(cmd, err)
 	})
 	root.PersistentFlags().String("config", "", "settings file (default: seawall.yaml in the current directory, if there is one)")
 	root.SetUsageTemplate(root.UsageTemplate() + "\n" + exitHelp)
@@ -138,35 +140,10 @@ func explainArgs(cmd *cobra.Command) {
 	}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		err := check(cmd, args)
-		var coded *codedError
+		var coded *command.Error
 		if err == nil || errors.As(err, &coded) {
 			return err
 		}
-		return usageError(cmd, fmt.Errorf("%w: write %s", err, cmd.UseLine()))
+		return command.Usage(cmd, fmt.Errorf("%w: write %s", err, cmd.UseLine()))
 	}
-}
-
-// group is a command that only holds subcommands: alone it prints its help, with
-// an unknown word it is a usage error that suggests the nearest one.
-func group(use, short, long string, commands ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: use, Short: short, Long: long,
-		Args: knownCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.SuggestionsMinimumDistance = 2
-	cmd.AddCommand(commands...)
-	return cmd
-}
-
-// knownCommand refuses words that are no subcommand and suggests the nearest one.
-func knownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	err := fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		err = fmt.Errorf("%w: did you mean %q?", err, near[0])
-	}
-	return usageError(cmd, err)
 }

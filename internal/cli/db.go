@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -17,12 +16,13 @@ import (
 	"github.com/seawall-security/seawall/internal/advisory/build"
 	"github.com/seawall-security/seawall/internal/advisory/db"
 	"github.com/seawall-security/seawall/internal/advisory/update"
+	"github.com/seawall-security/seawall/internal/cli/command"
 	"github.com/seawall-security/seawall/internal/cli/progress"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
 func (a *app) dbCommand() *cobra.Command {
-	return group("db", "Look into, build and renew the advisory database",
+	return command.Group("db", "Look into, build and renew the advisory database",
 		"The advisory database is one immutable file. A starter is embedded in this program;\n'db update' fetches a current one, 'db build' makes one from raw sources.",
 		a.dbStatusCommand(),
 		a.dbUpdateCommand(),
@@ -67,13 +67,8 @@ func (a *app) dbStatusCommand() *cobra.Command {
 	f.add(cmd)
 	cmd.Flags().StringVar(&cacheDir, "cache-dir", "", "where updated databases are kept (default: the user's cache directory)")
 	cmd.Flags().BoolVar(&verify, "verify", false, "read the whole file and check every checksum")
-	addFormat(cmd, &format, "table", "json")
+	command.AddFormat(cmd, &format, "table", "json")
 	return cmd
-}
-
-func addFormat(cmd *cobra.Command, format *string, words ...string) {
-	cmd.Flags().StringVar(format, "format", words[0], "one of: "+joinWords(words))
-	_ = cmd.RegisterFlagCompletionFunc("format", fixedCompletion(words...))
 }
 
 func (a *app) printStatus(cmd *cobra.Command, format string, r *db.Reader) error {
@@ -83,10 +78,10 @@ func (a *app) printStatus(cmd *cobra.Command, format string, r *db.Reader) error
 	}
 	switch format {
 	case "json":
-		return writeJSON(a.Stdout, s)
+		return command.WriteJSON(a.Stdout, s)
 	case "table":
 	default:
-		return usageError(cmd, fmt.Errorf("unknown format %q (want table or json)", format))
+		return command.Usage(cmd, fmt.Errorf("unknown format %q (want table or json)", format))
 	}
 	signed := "unsigned"
 	if s.Signed {
@@ -122,7 +117,7 @@ command exits 3 after writing the rest.`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if from == "" || out == "" {
-				return usageError(cmd, errors.New("--from and --out are required"))
+				return command.Usage(cmd, errors.New("--from and --out are required"))
 			}
 			key, err := readPrivateKey(keyFile)
 			if err != nil {
@@ -176,23 +171,16 @@ func (a *app) tellBuild(out string, r *build.Report, verbose, quiet bool) error 
 	}
 	if verbose {
 		for _, name := range r.Unrecognized {
-			fmt.Fprintf(a.Stderr, "seawall: not recognised: %s\n", printable(name))
+			fmt.Fprintf(a.Stderr, "seawall: not recognised: %s\n", command.Printable(name))
 		}
 	}
 	for _, d := range r.Damaged {
-		fmt.Fprintf(a.Stderr, "seawall: %s: %s\n", printable(d.Place), printable(d.Err.Error()))
+		fmt.Fprintf(a.Stderr, "seawall: %s: %s\n", command.Printable(d.Place), command.Printable(d.Err.Error()))
 	}
 	if n := len(r.Damaged); n > 0 {
-		return fmt.Errorf("%s damaged: what was readable of the rest is in %s: %w", plural(n, "document"), out, seawall.ErrCorrupt)
+		return fmt.Errorf("%s damaged: what was readable of the rest is in %s: %w", command.Plural(n, "document"), out, seawall.ErrCorrupt)
 	}
 	return nil
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + noun + "s"
 }
 
 // replaceFile puts what write writes under a name at once, or not at all.

@@ -13,6 +13,7 @@ import (
 	"github.com/seawall-security/seawall/internal/advisory"
 	"github.com/seawall-security/seawall/internal/advisory/db"
 	"github.com/seawall-security/seawall/internal/advisory/osv"
+	"github.com/seawall-security/seawall/internal/cli/command"
 	"github.com/seawall-security/seawall/internal/detect"
 	"github.com/seawall-security/seawall/internal/detect/vuln"
 	"github.com/seawall-security/seawall/internal/seawall"
@@ -32,7 +33,7 @@ version, only what affects that version. Exit status 1: nothing found.`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if format != "table" && format != "json" {
-				return usageError(cmd, fmt.Errorf("unknown format %q (want table or json)", format))
+				return command.Usage(cmd, fmt.Errorf("unknown format %q (want table or json)", format))
 			}
 			r, err := a.openDatabase(&f, cacheDir)
 			if err != nil {
@@ -47,7 +48,7 @@ version, only what affects that version. Exit status 1: nothing found.`,
 	}
 	f.add(cmd)
 	cmd.Flags().StringVar(&cacheDir, "cache-dir", "", "where updated databases are kept (default: the user's cache directory)")
-	addFormat(cmd, &format, "table", "json")
+	command.AddFormat(cmd, &format, "table", "json")
 	return cmd
 }
 
@@ -78,7 +79,7 @@ func (a *app) none(found int, what string) error {
 	if found > 0 {
 		return nil
 	}
-	return &codedError{code: exitBlocked, err: seawall.WithHint(fmt.Errorf("%s: not in this database", printable(what)), "'seawall db status' says what the database covers")}
+	return &command.Error{Code: command.ExitBlocked, Err: seawall.WithHint(fmt.Errorf("%s: not in this database", command.Printable(what)), "'seawall db status' says what the database covers")}
 }
 
 // maxListed is how many affected packages of an advisory are worth a person's screen.
@@ -96,7 +97,7 @@ func (a *app) printAdvisory(r *db.Reader, adv *advisory.Advisory) {
 		{"weakness", strings.Join(adv.CWEs, ", ")}, {"exploited", exploitedText(r, adv)},
 	} {
 		if row[1] != "" {
-			fmt.Fprintf(a.Stdout, "  %-10s %s\n", row[0], printable(row[1]))
+			fmt.Fprintf(a.Stdout, "  %-10s %s\n", row[0], command.Printable(row[1]))
 		}
 	}
 	for _, c := range adv.CVSS {
@@ -107,10 +108,10 @@ func (a *app) printAdvisory(r *db.Reader, adv *advisory.Advisory) {
 			fmt.Fprintf(a.Stdout, "  %-10s %d more packages (all with --format json)\n", "affects", rest)
 			break
 		}
-		fmt.Fprintf(a.Stdout, "  %-10s %s\n", "affects", printable(affectedText(&adv.Affected[i])))
+		fmt.Fprintf(a.Stdout, "  %-10s %s\n", "affects", command.Printable(affectedText(&adv.Affected[i])))
 	}
 	for _, ref := range adv.References {
-		fmt.Fprintf(a.Stdout, "  %-10s %s\n", "see", printable(ref))
+		fmt.Fprintf(a.Stdout, "  %-10s %s\n", "see", command.Printable(ref))
 	}
 }
 
@@ -145,7 +146,7 @@ func affectedText(f *advisory.Affected) string {
 		}
 	}
 	if n := len(f.Versions); n > 0 {
-		ranges = append(ranges, plural(n, "enumerated version"))
+		ranges = append(ranges, command.Plural(n, "enumerated version"))
 	}
 	text := f.Ecosystem + " " + f.Name
 	if f.Unaffected {
@@ -158,7 +159,7 @@ func affectedText(f *advisory.Affected) string {
 func (a *app) searchPackage(cmd *cobra.Command, r *db.Reader, purl, format string) error {
 	p, err := sbom.PackageOf(purl)
 	if err != nil {
-		return usageError(cmd, fmt.Errorf("%s: %w", purl, err))
+		return command.Usage(cmd, fmt.Errorf("%s: %w", purl, err))
 	}
 	if p.Version == "" {
 		name := advisory.Canonical(p.Ecosystem, p.Name)
@@ -170,20 +171,20 @@ func (a *app) searchPackage(cmd *cobra.Command, r *db.Reader, purl, format strin
 	}
 	for _, c := range result.Coverage {
 		if c.Status == seawall.CoverageNotEvaluated {
-			return seawall.WithHint(fmt.Errorf("%s cannot be judged: %s", printable(purl), c.Reason), c.Remedy)
+			return seawall.WithHint(fmt.Errorf("%s cannot be judged: %s", command.Printable(purl), c.Reason), c.Remedy)
 		}
 	}
 	if format == "json" {
-		if err := writeJSON(a.Stdout, append([]seawall.Finding{}, result.Findings...)); err != nil {
+		if err := command.WriteJSON(a.Stdout, append([]seawall.Finding{}, result.Findings...)); err != nil {
 			return err
 		}
 	} else {
 		for _, f := range result.Findings {
-			fmt.Fprintf(a.Stdout, "%-10s %-22s %s\n", f.Severity, f.Rule, printable(f.Title))
+			fmt.Fprintf(a.Stdout, "%-10s %-22s %s\n", f.Severity, f.Rule, command.Printable(f.Title))
 		}
 	}
 	if len(result.Findings) == 0 {
-		return &codedError{code: exitBlocked, err: fmt.Errorf("%s: no advisory in this database affects it", printable(purl))}
+		return &command.Error{Code: command.ExitBlocked, Err: fmt.Errorf("%s: no advisory in this database affects it", command.Printable(purl))}
 	}
 	return nil
 }
@@ -209,7 +210,7 @@ func (a *app) searchName(ctx context.Context, r *db.Reader, ecosystem, name, for
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.Stdout, "%-10s %-22s %s\n", adv.Severity, adv.ID, printable(affectedText(m.Affected)))
+		fmt.Fprintf(a.Stdout, "%-10s %-22s %s\n", adv.Severity, adv.ID, command.Printable(affectedText(m.Affected)))
 	}
 	return a.none(len(matches), ecosystem+" "+name)
 }

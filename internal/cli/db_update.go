@@ -13,6 +13,7 @@ import (
 	advisoryall "github.com/seawall-security/seawall/internal/advisory/all"
 	"github.com/seawall-security/seawall/internal/advisory/starter"
 	"github.com/seawall-security/seawall/internal/advisory/update"
+	"github.com/seawall-security/seawall/internal/cli/command"
 	"github.com/seawall-security/seawall/internal/cli/progress"
 	"github.com/seawall-security/seawall/internal/cli/seen"
 	"github.com/seawall-security/seawall/internal/seawall"
@@ -61,7 +62,7 @@ Sources can be replaced by mirrors with --source NAME=URL; names and defaults:
 	flags.StringArrayVar(&f.sources, "source", nil, "replace a source's address, NAME=URL; repeatable")
 	flags.StringVar(&f.signKey, "sign-key", "", "PEM file with an ed25519 private key to sign the database built here with")
 	flags.BoolVar(&f.factsOnly, "facts-only", false, "leave out summaries even where their licence lets them be kept")
-	_ = cmd.RegisterFlagCompletionFunc("ecosystem", fixedCompletion(update.Ecosystems()...))
+	_ = cmd.RegisterFlagCompletionFunc("ecosystem", command.FixedCompletion(update.Ecosystems()...))
 	return cmd
 }
 
@@ -73,7 +74,7 @@ func (f *updateFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.allowOlder, "allow-older", false, "let an older database replace a newer one")
 	flags.BoolVar(&f.quiet, "quiet", false, "print errors only")
 	flags.BoolVar(&f.noProgress, "no-progress", false, "no progress line (it only shows on a terminal)")
-	addFormat(cmd, &f.format, "table", "json")
+	command.AddFormat(cmd, &f.format, "table", "json")
 }
 
 func (a *app) dbImportCommand() *cobra.Command {
@@ -86,7 +87,7 @@ func (a *app) dbImportCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.from = args[0]
 			if strings.Contains(f.from, "://") {
-				return usageError(cmd, fmt.Errorf("import takes a file; for %s use 'seawall db update --from'", f.from))
+				return command.Usage(cmd, fmt.Errorf("import takes a file; for %s use 'seawall db update --from'", f.from))
 			}
 			return a.runUpdate(cmd, &f)
 		},
@@ -101,7 +102,7 @@ func (a *app) runUpdate(cmd *cobra.Command, f *updateFlags) error {
 		return err
 	}
 	width, terminal := terminalWidth(a.Stderr)
-	line := progress.New(a.Stderr, width, printable)
+	line := progress.New(a.Stderr, width, command.Printable)
 	if terminal && !f.quiet && !f.noProgress {
 		cfg.Progress = func(p seawall.Progress) { _ = line.Handle(cmd.Context(), seawall.Message{Progress: &p}) }
 	}
@@ -127,7 +128,7 @@ func (a *app) updateConfig(cmd *cobra.Command, f *updateFlags) (update.Config, e
 	}
 	cfg.Path = databasePath(dir)
 	if f.offline && (f.from == "" || strings.Contains(f.from, "://")) {
-		return cfg, seawall.WithHint(usageError(cmd, errors.New("--offline: an update needs the network")), "bring a database file and use 'seawall db import FILE'")
+		return cfg, seawall.WithHint(command.Usage(cmd, errors.New("--offline: an update needs the network")), "bring a database file and use 'seawall db import FILE'")
 	}
 	if cfg.Key, err = readPublicKey(f.key); err != nil {
 		return cfg, err
@@ -136,7 +137,7 @@ func (a *app) updateConfig(cmd *cobra.Command, f *updateFlags) (update.Config, e
 		return cfg, err
 	}
 	if cfg.Sources, err = sourcesWith(f.sources); err != nil {
-		return cfg, usageError(cmd, err)
+		return cfg, command.Usage(cmd, err)
 	}
 	cfg.Ecosystems = a.wantedEcosystems(f.ecosystems, dir)
 	return cfg, nil
@@ -196,7 +197,7 @@ func sourcesWith(replacements []string) (update.Sources, error) {
 	for _, r := range replacements {
 		name, url, ok := strings.Cut(r, "=")
 		if !ok || fields[name] == nil {
-			return s, fmt.Errorf("--source %q: want NAME=URL with NAME one of %s", r, joinWords(sortedKeys(fields)))
+			return s, fmt.Errorf("--source %q: want NAME=URL with NAME one of %s", r, command.JoinWords(sortedKeys(fields)))
 		}
 		*fields[name] = url
 	}
@@ -206,16 +207,16 @@ func sourcesWith(replacements []string) (update.Sources, error) {
 func (a *app) tellUpdate(cmd *cobra.Command, format, path string, r *update.Result) error {
 	switch format {
 	case "json":
-		return writeJSON(a.Stdout, r)
+		return command.WriteJSON(a.Stdout, r)
 	case "table":
 	default:
-		return usageError(cmd, fmt.Errorf("unknown format %q (want table or json)", format))
+		return command.Usage(cmd, fmt.Errorf("unknown format %q (want table or json)", format))
 	}
 	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 	for _, f := range r.Feeds {
 		note := ""
 		if f.Err != nil {
-			note = printable(f.Err.Error())
+			note = command.Printable(f.Err.Error())
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", f.Name, f.Status, f.Advisories, note)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seawall-security/seawall/internal/cli/command"
 	"github.com/seawall-security/seawall/internal/detect"
 	"github.com/seawall-security/seawall/internal/detect/registry"
 	"github.com/seawall-security/seawall/internal/scan"
@@ -25,7 +26,7 @@ Vulnerabilities are explained by the advisory database: 'seawall db search ID'.`
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if format != "text" && format != "json" {
-				return usageError(cmd, fmt.Errorf("unknown format %q (want text or json)", format))
+				return command.Usage(cmd, fmt.Errorf("unknown format %q (want text or json)", format))
 			}
 			rules := ownRules()
 			if len(args) == 0 {
@@ -35,9 +36,9 @@ Vulnerabilities are explained by the advisory database: 'seawall db search ID'.`
 			switch {
 			case i < 0:
 				return seawall.WithHint(fmt.Errorf("no rule %q: %w", args[0], seawall.ErrUsage),
-					"'seawall explain' lists all rules; advisories are found with 'seawall db search "+printable(args[0])+"'")
+					"'seawall explain' lists all rules; advisories are found with 'seawall db search "+command.Printable(args[0])+"'")
 			case format == "json":
-				return writeJSON(a.Stdout, rules[i])
+				return command.WriteJSON(a.Stdout, rules[i])
 			}
 			return a.printRule(rules[i])
 		},
@@ -49,7 +50,7 @@ Vulnerabilities are explained by the advisory database: 'seawall db search ID'.`
 			return ids, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	addFormat(cmd, &format, "text", "json")
+	command.AddFormat(cmd, &format, "text", "json")
 	return cmd
 }
 
@@ -72,7 +73,7 @@ func ownRules() []detect.Rule {
 
 func (a *app) listRules(rules []detect.Rule, format string) error {
 	if format == "json" {
-		return writeJSON(a.Stdout, rules)
+		return command.WriteJSON(a.Stdout, rules)
 	}
 	for _, r := range rules {
 		if _, err := fmt.Fprintf(a.Stdout, "%-12s %-10s %s\n", r.ID, r.Severity, r.Title); err != nil {
@@ -94,5 +95,3 @@ func (a *app) printRule(r detect.Rule) error {
 	}
 	return nil
 }
-
-func joinWords(words []string) string { return strings.Join(words, ", ") }

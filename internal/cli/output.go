@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/seawall-security/seawall/internal/cli/command"
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/sink"
 	sinkall "github.com/seawall-security/seawall/internal/sink/all"
@@ -38,14 +39,8 @@ func (f *outputFlags) add(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("format", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return formatNames(), cobra.ShellCompDirectiveNoSpace
 	})
-	_ = cmd.RegisterFlagCompletionFunc("severity", fixedCompletion("critical", "high", "medium", "low", "negligible", "unknown"))
-	_ = cmd.RegisterFlagCompletionFunc("color", fixedCompletion("auto", "always", "never"))
-}
-
-func fixedCompletion(words ...string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return words, cobra.ShellCompDirectiveNoFileComp
-	}
+	_ = cmd.RegisterFlagCompletionFunc("severity", command.FixedCompletion("critical", "high", "medium", "low", "negligible", "unknown"))
+	_ = cmd.RegisterFlagCompletionFunc("color", command.FixedCompletion("auto", "always", "never"))
 }
 
 func formatNames() []string {

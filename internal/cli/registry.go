@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seawall-security/seawall/internal/cli/command"
 	registryaudit "github.com/seawall-security/seawall/internal/detect/registry"
 	"github.com/seawall-security/seawall/internal/scan"
 	"github.com/seawall-security/seawall/internal/scan/cache"
@@ -62,7 +63,7 @@ that does not exist.`,
 // runRegistry walks a registry as the first target of a run; its images follow.
 func (a *app) runRegistry(cmd *cobra.Command, f *scanFlags, w registry.Walk) error {
 	if w.Newest < 0 || w.Parallel < 1 || w.Rate < 0 {
-		return usageError(cmd, fmt.Errorf("--newest and --rate want a number from 0, --parallel one from 1"))
+		return command.Usage(cmd, fmt.Errorf("--newest and --rate want a number from 0, --parallel one from 1"))
 	}
 	cacheDir, remove, err := a.registryCache(f)
 	if err != nil {

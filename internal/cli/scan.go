@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seawall-security/seawall/internal/cli/command"
 	"github.com/seawall-security/seawall/internal/cli/progress"
 	"github.com/seawall-security/seawall/internal/cli/seen"
 	"github.com/seawall-security/seawall/internal/scan"
@@ -64,7 +65,7 @@ func (f *scanFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.cacheDir, "cache-dir", "", "where analysed layers and databases are kept (default: the user's cache directory)")
 	flags.BoolVar(&f.noCache, "no-cache", false, "analyse every layer again and keep nothing")
 	flags.DurationVar(&f.timeout, "timeout", 0, "give up after this long, for example 10m (default: no limit)")
-	_ = cmd.RegisterFlagCompletionFunc("fail-on", fixedCompletion("critical", "high", "medium", "low", "any"))
+	_ = cmd.RegisterFlagCompletionFunc("fail-on", command.FixedCompletion("critical", "high", "medium", "low", "any"))
 }
 
 func (f *scanFlags) addImage(cmd *cobra.Command) {
@@ -76,7 +77,7 @@ func (f *scanFlags) addImage(cmd *cobra.Command) {
 }
 
 func (a *app) scanCommand() *cobra.Command {
-	return group("scan", "Find what is dangerous in an image, a registry, a filesystem, a host or an SBOM",
+	return command.Group("scan", "Find what is dangerous in an image, a registry, a filesystem, a host or an SBOM",
 		"Scan finds known vulnerabilities in what is installed, bundled or declared, and with\n--scanners secrets, malware, misconfiguration and licences. It says plainly what it\ncould not judge. Each target kind has its own command.",
 		a.scanImageCommand(),
 		a.scanDirectoryCommand("rootfs", "rootfs DIR...", "Scan root filesystems: unpacked images, mounted disks, chroots", "  seawall scan rootfs ./rootfs\n  seawall scan rootfs /mnt/disk --format json", "rootfs:"),
@@ -111,7 +112,7 @@ Layers already analysed are taken from the cache.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if slices.Contains(args, "-") {
-				return usageError(cmd, errors.New("- alone says nothing of the form: give docker-archive:- for standard input"))
+				return command.Usage(cmd, errors.New("- alone says nothing of the form: give docker-archive:- for standard input"))
 			}
 			return a.runScan(cmd, &f, "", args)
 		},
@@ -135,7 +136,7 @@ func (a *app) scanDirectoryCommand(name, use, short, example, scheme string) *co
 			}
 			if f.history {
 				if len(args) > 1 || !slices.Contains(f.scanners, "secret") {
-					return usageError(cmd, errors.New("--history takes one PATH and needs --scanners secret"))
+					return command.Usage(cmd, errors.New("--history takes one PATH and needs --scanners secret"))
 				}
 				f.historyOf = args[0]
 			}
@@ -273,10 +274,10 @@ func (a *app) scanConfig(cmd *cobra.Command, f *scanFlags) (scan.Config, error) 
 		RunID:   a.runID(),
 	}
 	if f.offline && f.verifySecrets {
-		return cfg, usageError(cmd, errors.New("--verify-secrets needs the network that --offline refuses"))
+		return cfg, command.Usage(cmd, errors.New("--verify-secrets needs the network that --offline refuses"))
 	}
 	if f.timeout < 0 {
-		return cfg, usageError(cmd, fmt.Errorf("--timeout %s: want a positive duration", f.timeout))
+		return cfg, command.Usage(cmd, fmt.Errorf("--timeout %s: want a positive duration", f.timeout))
 	}
 	switch f.failOn {
 	case "":
@@ -286,7 +287,7 @@ func (a *app) scanConfig(cmd *cobra.Command, f *scanFlags) (scan.Config, error) 
 	default:
 		level, err := seawall.ParseSeverity(f.failOn)
 		if err != nil || level < seawall.SeverityLow {
-			return cfg, usageError(cmd, fmt.Errorf("--fail-on %q: want critical, high, medium, low or any", f.failOn))
+			return cfg, command.Usage(cmd, fmt.Errorf("--fail-on %q: want critical, high, medium, low or any", f.failOn))
 		}
 		cfg.FailOn = &level
 	}
@@ -365,7 +366,7 @@ func (r renamed) Facts(ctx context.Context) ([]seawall.Fact, error) {
 func (a *app) withSides(h sink.Handler, f *scanFlags) (handler scan.Handler, finish func()) {
 	out := &sided{main: h}
 	if width, terminal := terminalWidth(a.Stderr); terminal && !f.quiet && !f.noProgress {
-		out.sides = append(out.sides, progress.New(a.Stderr, width, printable))
+		out.sides = append(out.sides, progress.New(a.Stderr, width, command.Printable))
 	}
 	if dir, err := a.cacheDirectory(f.cacheDir); err == nil && !f.noCache {
 		out.sides = append(out.sides, &seen.Handler{CacheDir: dir})
@@ -393,16 +394,16 @@ func (s *sided) Handle(ctx context.Context, m seawall.Message) error {
 // warn tells on standard error what the report's reader should know of the run.
 func (a *app) warn(f *scanFlags, o scan.Outcome, warnings []string) {
 	for _, w := range warnings {
-		fmt.Fprintln(a.Stderr, "seawall:", printable(w))
+		fmt.Fprintln(a.Stderr, "seawall:", command.Printable(w))
 	}
 	if len(o.Partial) > 0 && !f.verbose {
-		fmt.Fprintf(a.Stderr, "seawall: %s could not read everything (--verbose names them, --strict makes it an error)\n", plural(len(o.Partial), "collector"))
+		fmt.Fprintf(a.Stderr, "seawall: %s could not read everything (--verbose names them, --strict makes it an error)\n", command.Plural(len(o.Partial), "collector"))
 	}
 	if !f.verbose {
 		return
 	}
 	for _, s := range o.Partial {
-		fmt.Fprintf(a.Stderr, "seawall: %s: partial: %s\n", s.Name, printable(s.Reason))
+		fmt.Fprintf(a.Stderr, "seawall: %s: partial: %s\n", s.Name, command.Printable(s.Reason))
 	}
 }
 
@@ -421,10 +422,10 @@ func (a *app) verdict(ctx context.Context, f *scanFlags, o scan.Outcome) error {
 		return fmt.Errorf("--require-coverage: %s could not read the package database: %s", o.Partial[i].Name, o.Partial[i].Reason)
 	}
 	if f.requireCoverage && o.NotEvaluated > 0 {
-		return seawall.WithHint(fmt.Errorf("--require-coverage: no advisories in this database for %s", plural(o.NotEvaluated, "package")), "fetch them with: seawall db update")
+		return seawall.WithHint(fmt.Errorf("--require-coverage: no advisories in this database for %s", command.Plural(o.NotEvaluated, "package")), "fetch them with: seawall db update")
 	}
 	if o.Blocking > 0 && !f.exitZero {
-		return errBlocked(fmt.Sprintf("--fail-on %s: %s at or above the threshold", f.failOn, plural(o.Blocking, "finding")))
+		return command.Blocked(fmt.Sprintf("--fail-on %s: %s at or above the threshold", f.failOn, command.Plural(o.Blocking, "finding")))
 	}
 	return nil
 }
@@ -434,17 +435,17 @@ func isPackageDatabase(s seawall.CollectorStatus) bool { return strings.HasPrefi
 
 // targetErrors reports every target that could not be scanned; a usage error among them decides.
 func (a *app) targetErrors(ctx context.Context, o scan.Outcome) error {
-	code, last := exitIncomplete, error(nil)
+	code, last := command.ExitIncomplete, error(nil)
 	for _, e := range o.Errors {
 		if errors.Is(e.Err, seawall.ErrUsage) {
-			code = exitUsage
+			code = command.ExitUsage
 		}
 		if last != nil {
-			a.printError(ctx, last)
+			command.PrintError(ctx, a.Stderr, last)
 		}
 		last = e
 	}
-	return &codedError{code: code, err: last}
+	return &command.Error{Code: code, Err: last}
 }
 
 // cacheDirectory is --cache-dir or the user's cache directory.

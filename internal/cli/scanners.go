@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seawall-security/seawall/internal/advisory/db"
+	"github.com/seawall-security/seawall/internal/cli/command"
 	"github.com/seawall-security/seawall/internal/detect"
 	detectall "github.com/seawall-security/seawall/internal/detect/all"
 	"github.com/seawall-security/seawall/internal/detect/content"
@@ -43,7 +44,7 @@ func scannerNames() []string { return []string{"vuln", "secret", "malware", "mis
 
 func (f *scannerFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringSliceVar(&f.scanners, "scanners", []string{"vuln"}, "what to look for: "+joinWords(scannerNames()))
+	flags.StringSliceVar(&f.scanners, "scanners", []string{"vuln"}, "what to look for: "+command.JoinWords(scannerNames()))
 	flags.StringSliceVar(&f.secretRules, "secret-rules", nil, "further secret rules, in gitleaks' TOML format")
 	flags.BoolVar(&f.verifySecrets, "verify-secrets", false, "ask vendors whether the secrets found are live: sends each to its vendor")
 	flags.StringSliceVar(&f.yara, "yara", nil, "further malware rules: YARA files, or directories of them")
@@ -51,7 +52,7 @@ func (f *scannerFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.clamd, "clamd", "", "also ask a ClamAV daemon: the path of its socket, or host:port")
 	flags.StringSliceVar(&f.licenseAllow, "license-allow", nil, "SPDX licences to accept; packages under any other are findings")
 	flags.StringSliceVar(&f.licenseDeny, "license-deny", nil, "SPDX licences to refuse")
-	_ = cmd.RegisterFlagCompletionFunc("scanners", fixedCompletion(scannerNames()...))
+	_ = cmd.RegisterFlagCompletionFunc("scanners", command.FixedCompletion(scannerNames()...))
 }
 
 // vendorTimeout bounds one question to a secret's vendor.
@@ -79,7 +80,7 @@ func (f *scannerFlags) complete(cfg *scan.Config, r *db.Reader) error {
 				addScanner(cfg, ospkg.Copyright{}, detector)
 			}
 		default:
-			err = seawall.WithHint(fmt.Errorf("--scanners %s: no such scanner: %w", name, seawall.ErrUsage), "scanners are "+joinWords(scannerNames()))
+			err = seawall.WithHint(fmt.Errorf("--scanners %s: no such scanner: %w", name, seawall.ErrUsage), "scanners are "+command.JoinWords(scannerNames()))
 		}
 		if err != nil {
 			return err

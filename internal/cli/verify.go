@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seawall-security/seawall/internal/cli/command"
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/source"
 	sourceall "github.com/seawall-security/seawall/internal/source/all"
@@ -50,18 +51,18 @@ func (f *verifyFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.builder, "builder", "", "builder that SLSA provenance must name; implies --type slsaprovenance")
 	flags.StringVar(&f.builderRegexp, "builder-regexp", "", "the same as a regular expression")
 	flags.BoolVar(&f.offline, "offline", false, "refuse everything that would leave this machine")
-	addFormat(cmd, &f.format, "text", "json")
+	command.AddFormat(cmd, &f.format, "text", "json")
 }
 
 func (f *verifyFlags) addType(cmd *cobra.Command, byDefault, shown string) {
 	cmd.Flags().StringVar(&f.kind, "type", byDefault, "what it must be: "+strings.Join(verify.TypeNames(), ", ")+" or a predicate type's URI"+shown)
-	_ = cmd.RegisterFlagCompletionFunc("type", fixedCompletion(verify.TypeNames()...))
+	_ = cmd.RegisterFlagCompletionFunc("type", command.FixedCompletion(verify.TypeNames()...))
 }
 
 // policy turns flags into a policy. Its errors are usage errors.
 func (f *verifyFlags) policy(cmd *cobra.Command, trustStore string) (*verify.Policy, error) {
 	if f.format != "text" && f.format != "json" {
-		return nil, usageError(cmd, fmt.Errorf("unknown format %q (want text or json)", f.format))
+		return nil, command.Usage(cmd, fmt.Errorf("unknown format %q (want text or json)", f.format))
 	}
 	p := &verify.Policy{RequireLog: f.requireLog, TrustStore: trustStore, Type: f.kind, Builder: verify.Pattern{Exact: f.builder, Regexp: f.builderRegexp}}
 	id := verify.Identity{
@@ -120,7 +121,7 @@ func readBounded(name string, limit int64) ([]byte, error) {
 }
 
 func (a *app) verifyCommand() *cobra.Command {
-	return group("verify", "Check signatures and attestations",
+	return command.Group("verify", "Check signatures and attestations",
 		"Verify tells whether an image or a file was signed by whom it should have been, and\nwhy not where it was not. Everything is checked on this machine; the trust root of\nSigstore's public-good instance is built in, and none is ever fetched.",
 		a.verifyImageCommand(),
 		a.verifyBundleCommand(),
@@ -207,7 +208,7 @@ func (a *app) verifyImage(cmd *cobra.Command, f *imageFlags, name string) error 
 		v.TrustRoot = trust
 		if v.Verified && key != "" {
 			if err := cache.Put(key, v, f.cacheTime); err != nil {
-				fmt.Fprintln(a.Stderr, "seawall:", printable(err.Error()))
+				fmt.Fprintln(a.Stderr, "seawall:", command.Printable(err.Error()))
 			}
 		}
 	}
@@ -260,7 +261,7 @@ Exit status 0 says verified, 1 not verified: a damaged bundle too is only an unv
 				return err
 			}
 			if bundle == "" {
-				return usageError(cmd, errors.New("no --bundle"))
+				return command.Usage(cmd, errors.New("no --bundle"))
 			}
 			subject, err := fileSubject(cmd, artifact, digest)
 			if err != nil {
@@ -293,10 +294,10 @@ Exit status 0 says verified, 1 not verified: a damaged bundle too is only an unv
 func fileSubject(cmd *cobra.Command, artifact, digest string) (verify.Subject, error) {
 	switch {
 	case (artifact == "") == (digest == ""):
-		return verify.Subject{}, usageError(cmd, errors.New("give one of --artifact and --digest"))
+		return verify.Subject{}, command.Usage(cmd, errors.New("give one of --artifact and --digest"))
 	case digest != "":
 		if !regexp.MustCompile(`^(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$`).MatchString(digest) {
-			return verify.Subject{}, usageError(cmd, fmt.Errorf("--digest %q: want sha256: and 64 hexadecimal digits in lower case", digest))
+			return verify.Subject{}, command.Usage(cmd, fmt.Errorf("--digest %q: want sha256: and 64 hexadecimal digits in lower case", digest))
 		}
 		return verify.Subject{Digest: digest}, nil
 	}
@@ -318,7 +319,7 @@ func fileSubject(cmd *cobra.Command, artifact, digest string) (verify.Subject, e
 // verdictOf prints a verdict and turns it into the exit status.
 func (a *app) verdictOf(f *verifyFlags, v verify.Verdict) error {
 	if f.format == "json" {
-		if err := writeJSON(a.Stdout, v); err != nil {
+		if err := command.WriteJSON(a.Stdout, v); err != nil {
 			return err
 		}
 	} else {
@@ -327,20 +328,20 @@ func (a *app) verdictOf(f *verifyFlags, v verify.Verdict) error {
 	if v.Verified {
 		return nil
 	}
-	return &codedError{code: exitBlocked, err: errors.New(string(v.Reason)), silent: true}
+	return &command.Error{Code: command.ExitBlocked, Err: errors.New(string(v.Reason)), Silent: true}
 }
 
 func (a *app) printVerdict(v verify.Verdict) {
 	if v.Verified {
-		fmt.Fprintf(a.Stdout, "verified      %s\n", printable(v.Name))
+		fmt.Fprintf(a.Stdout, "verified      %s\n", command.Printable(v.Name))
 	} else {
-		fmt.Fprintf(a.Stdout, "NOT VERIFIED  %s\n  %s: %s\n", printable(v.Name), v.Reason, printable(v.Detail))
+		fmt.Fprintf(a.Stdout, "NOT VERIFIED  %s\n  %s: %s\n", command.Printable(v.Name), v.Reason, command.Printable(v.Detail))
 	}
 	if v.Digest != "" {
 		fmt.Fprintf(a.Stdout, "  digest      %s\n", v.Digest)
 	}
 	if v.TrustRoot != "" {
-		fmt.Fprintf(a.Stdout, "  trust root  %s\n", printable(v.TrustRoot))
+		fmt.Fprintf(a.Stdout, "  trust root  %s\n", command.Printable(v.TrustRoot))
 	}
 	for _, r := range v.Signatures {
 		a.printSignature(r)
@@ -350,15 +351,15 @@ func (a *app) printVerdict(v verify.Verdict) {
 func (a *app) printSignature(r verify.Result) {
 	what := cmp.Or(r.Type, "signature")
 	if !r.Verified {
-		fmt.Fprintf(a.Stdout, "- %s (%s): %s: %s\n", printable(what), printable(r.Place), r.Reason, printable(r.Detail))
+		fmt.Fprintf(a.Stdout, "- %s (%s): %s: %s\n", command.Printable(what), command.Printable(r.Place), r.Reason, command.Printable(r.Detail))
 		return
 	}
-	fmt.Fprintf(a.Stdout, "+ %s (%s)\n    signed by   %s\n", printable(what), printable(r.Place), printable(r.Signer))
+	fmt.Fprintf(a.Stdout, "+ %s (%s)\n    signed by   %s\n", command.Printable(what), command.Printable(r.Place), command.Printable(r.Signer))
 	for _, line := range []struct{ label, value string }{
 		{"issuer", r.Issuer}, {"built by", r.Builder}, {"signed at", timeOrNone(r.Signed)}, {"logged", yesOrNone(r.Logged)},
 	} {
 		if line.value != "" {
-			fmt.Fprintf(a.Stdout, "    %-11s %s\n", line.label, printable(line.value))
+			fmt.Fprintf(a.Stdout, "    %-11s %s\n", line.label, command.Printable(line.value))
 		}
 	}
 }

@@ -1,12 +1,13 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/seawall-security/seawall/internal/cli/command"
 )
 
 // versionInfo is what `seawall version --format json` prints.
@@ -30,12 +31,12 @@ func (a *app) versionCommand() *cobra.Command {
 			v := a.versionInfo()
 			switch format {
 			case "json":
-				return writeJSON(a.Stdout, v)
+				return command.WriteJSON(a.Stdout, v)
 			case "text":
 				_, err := fmt.Fprintf(a.Stdout, "seawall %s (%s, %s)\n", v.Version, v.Go, v.Platform)
 				return err
 			}
-			return usageError(cmd, fmt.Errorf("unknown format %q (want text or json)", format))
+			return command.Usage(cmd, fmt.Errorf("unknown format %q (want text or json)", format))
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "text", "text or json")
@@ -59,11 +60,4 @@ func (a *app) versionInfo() versionInfo {
 		}
 	}
 	return v
-}
-
-func writeJSON(w interface{ Write([]byte) (int, error) }, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
 }

@@ -17,6 +17,8 @@ type Facts struct {
 	Packages []seawall.Package
 	Files    []seawall.FileFact
 	Configs  []seawall.ConfigFact
+	// Objects are the Kubernetes objects of manifests or a cluster.
+	Objects []seawall.Object
 	// Matches are what content detectors saw, in path order, hidden ones included.
 	Matches []seawall.Match
 	// Now is the time to judge by (end of life, grace); detectors never ask the clock.

@@ -66,6 +66,8 @@ type Merged struct {
 	Files []seawall.FileFact
 	// Configs are the visible configurations.
 	Configs []seawall.ConfigFact
+	// Objects are what the target itself states (manifests, a cluster), in its order.
+	Objects []seawall.Object
 	// Matches are what content detectors saw, in path order, those in hidden files marked.
 	Matches []seawall.Match
 	// Hidden are packages found in layers below that a later layer removed or replaced.

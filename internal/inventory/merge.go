@@ -139,6 +139,9 @@ func (m *Merged) add(facts []seawall.Fact, place *placer, layer string, origin f
 			c.Layer = layer
 			m.Configs = append(m.Configs, c)
 			counted++
+		case f.Object != nil:
+			m.Objects = append(m.Objects, *f.Object)
+			counted++
 		case f.Match != nil:
 			m.match(f.Match, layer, false)
 			counted++

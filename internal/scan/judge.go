@@ -27,7 +27,7 @@ type judged struct {
 // layer, identifier, suppression, order.
 func (s *scanner) judge(ctx context.Context, inv *inventory.Result, layers map[string]seawall.LayerInfo) judged {
 	facts := detect.Facts{
-		Asset: *inv.Asset, Packages: inv.Packages, Files: inv.Files, Configs: inv.Configs, Matches: inv.Matches, Now: s.Now(),
+		Asset: *inv.Asset, Packages: inv.Packages, Files: inv.Files, Configs: inv.Configs, Objects: inv.Objects, Matches: inv.Matches, Now: s.Now(),
 	}
 	var out judged
 	for _, d := range s.Detectors {

@@ -93,12 +93,40 @@ type ConfigFact struct {
 	Layer string `json:"layer,omitempty"`
 }
 
-// Object is a Kubernetes or other API object.
+// Object is a Kubernetes object, as a manifest or an API server gave it. It may
+// hold secrets and never goes into a report.
 type Object struct {
-	Resource string `json:"resource"`
-	Path     string `json:"path,omitempty"`
-	Line     int    `json:"line,omitempty"`
-	JSON     []byte `json:"json,omitempty"`
+	// APIVersion is "v1" or "group/version".
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Namespace  string `json:"namespace,omitempty"`
+	Name       string `json:"name"`
+	// Path and Line are the place in a manifest: the file, as the user named it or
+	// below what the user named, and the object's first line, from 1.
+	Path string `json:"path,omitempty"`
+	Line int    `json:"line,omitempty"`
+	// JSON is the object, without managedFields.
+	JSON []byte `json:"-"`
+	// Lines finds the line of a field ("spec.containers[0].image") in Path, or that
+	// of its nearest parent there; nil where there is no file.
+	Lines func(field string) int `json:"-"`
+}
+
+// Resource names the object in findings: "Deployment/shop/web", cluster-scoped "ClusterRole/admin".
+func (o *Object) Resource() string {
+	if o.Namespace == "" {
+		return o.Kind + "/" + o.Name
+	}
+	return o.Kind + "/" + o.Namespace + "/" + o.Name
+}
+
+// Location is the place of one field of the object; field may be "".
+func (o *Object) Location(field string) Location {
+	l := Location{Path: o.Path, Line: o.Line, Resource: o.Resource(), Field: field}
+	if o.Lines != nil && field != "" {
+		l.Line = o.Lines(field)
+	}
+	return l
 }
 
 // Signature is a verified signature or attestation of an artifact.

@@ -68,6 +68,7 @@ func fill(v reflect.Value, n *int) {
 		fill(key, n)
 		fill(value, n)
 		v.SetMapIndex(key, value)
+	case reflect.Func: // of an object, which an entry never has
 	default:
 		panic("fill: " + v.Kind().String())
 	}
@@ -89,7 +90,9 @@ func filled() *inventory.LayerFacts {
 		for k := range all.NumField() {
 			var f seawall.Fact
 			reflect.ValueOf(&f).Elem().Field(k).Set(all.Field(k))
-			facts = append(facts, f)
+			if f.Object == nil { // stated by targets without layers
+				facts = append(facts, f)
+			}
 		}
 		l.Files[i].Facts = facts
 		l.Files[i].Collector = i

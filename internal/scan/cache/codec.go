@@ -21,18 +21,18 @@ import (
 // Numbers are varints, path hashes 8 bytes; little-endian throughout. The
 // table makes the many equal strings of a layer one each, and all of them one
 // allocation when read. Change the format's digit with any change of layout.
-const format = "seawall-layer-2\n"
+const format = "seawall-layer-3\n"
 
 var errDamaged = errors.New("damaged cache entry")
 
 const headerSize = len(format) + 4
 
-// The bits that say which kind of fact follows.
+// The numbers that say which kind of fact follows. Objects are stated by targets
+// without layers and never cached.
 const (
 	packageFact = iota + 1
 	fileFact
 	configFact
-	objectFact
 	signatureFact
 	matchFact
 )
@@ -173,12 +173,6 @@ func (e *encoder) fact(f *seawall.Fact) {
 		e.string(f.Config.Path)
 		e.string(f.Config.Layer)
 		e.stringMap(f.Config.Data)
-	case f.Object != nil:
-		e.number(objectFact)
-		e.string(f.Object.Resource)
-		e.string(f.Object.Path)
-		e.number(uint64(f.Object.Line))
-		e.string(string(f.Object.JSON))
 	case f.Signature != nil:
 		e.number(signatureFact)
 		e.string(f.Signature.Digest)
@@ -415,8 +409,6 @@ func (d *decoder) fact(f *seawall.Fact) {
 		f.File = &seawall.FileFact{Path: d.string(), Owner: d.string(), Mode: uint32(d.number()), Size: int64(d.number())}
 	case configFact:
 		f.Config = &seawall.ConfigFact{Kind: d.string(), Path: d.string(), Layer: d.string(), Data: d.stringMap()}
-	case objectFact:
-		f.Object = &seawall.Object{Resource: d.string(), Path: d.string(), Line: int(d.number()), JSON: []byte(d.string())}
 	case signatureFact:
 		f.Signature = &seawall.Signature{Digest: d.string(), Kind: d.string(), Signer: d.string(), Issuer: d.string(), Builder: d.string()}
 	case matchFact:
