@@ -84,14 +84,19 @@ func Run(ctx context.Context, target seawall.Target, o Options) (*Result, error)
 	}
 	res := &Result{Merged: Merged{Asset: &asset}}
 	found := res.merge(infos, facts, len(o.Collectors))
+	var described []seawall.CollectorStatus
+	if d, ok := target.(seawall.Describer); ok {
+		s, err := res.describe(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		if len(layers) == 0 {
+			described = append(described, s)
+		}
+	}
 	joined := make([]joinTally, len(o.Collectors))
 	if len(layers) > 0 {
 		if joined, err = res.join(ctx, o.Collectors); err != nil {
-			return nil, err
-		}
-	}
-	if d, ok := target.(seawall.Describer); ok {
-		if err := res.describe(ctx, d); err != nil {
 			return nil, err
 		}
 	}
@@ -171,6 +176,13 @@ func (e *engine) layer(ctx context.Context, layer seawall.Layer, several bool) (
 		}
 	}
 	w := &walk{engine: e, ctx: ctx, rec: newRecorder(len(e.Collectors), several || key != ""), collected: map[string]collected{}}
+	if !w.rec.overlay {
+		for i, c := range e.Collectors {
+			if l, ok := c.(Lister); ok {
+				w.listers = append(w.listers, lister{l, i})
+			}
+		}
+	}
 	if err := w.run(layer); err != nil {
 		return nil, err
 	}

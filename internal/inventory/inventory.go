@@ -56,6 +56,16 @@ type Streamer interface {
 	Stream(path string, info fs.FileInfo) seawall.Stream
 }
 
+// Lister is an optional second interface of a Collector: facts that entries give
+// without being opened, directories and sockets included. It is asked only when
+// the target is one directory (a root file system, a host).
+type Lister interface {
+	Collector
+	// List is called for every entry that could be read, in order, one at a time:
+	// cheap, and allocation-free where it returns nil.
+	List(path string, info fs.FileInfo) *seawall.Fact
+}
+
 // Merged is what the layers come to once merged. Joiners edit it in place.
 type Merged struct {
 	// Asset is the target's; joiners may set OS.

@@ -491,3 +491,58 @@ func TestTargetThatDescribesItself(t *testing.T) {
 	}
 	wantStatuses(t, res.Statuses, "test/fail ok 0 ")
 }
+
+// dirLister lists directories and the sockets below run.
+type dirLister struct{ listCollector }
+
+func (dirLister) Name() string { return "test/dirs" }
+func (dirLister) List(path string, info fs.FileInfo) *seawall.Fact {
+	switch {
+	case path == "boom":
+		panic("listing")
+	case info.IsDir(), strings.HasPrefix(path, "run/"):
+		return &seawall.Fact{File: &seawall.FileFact{Path: path, Mode: uint32(info.Mode().Perm())}}
+	}
+	return nil
+}
+
+func TestListersSeeEveryEntryOfADirectory(t *testing.T) {
+	dir := seawall.Entry{Path: "etc", Kind: seawall.EntryDir, Info: fakeInfo{name: "etc", mode: fs.ModeDir | 0o750}}
+	locked := seawall.Entry{Path: "locked", Kind: seawall.EntryDir, Info: fakeInfo{name: "locked", mode: fs.ModeDir}, Err: fs.ErrPermission}
+	socket := seawall.Entry{Path: "run/s", Kind: seawall.EntryOther, Info: fakeInfo{name: "s", mode: fs.ModeSocket | 0o666}}
+	entries := []seawall.Entry{dir, file("etc/a.list", "a 1"), file("boom", ""), locked, socket}
+	o := Options{Collectors: []Collector{dirLister{}}}
+
+	res := run(t, image(layer("", entries...)), o)
+	want := []seawall.FileFact{{Path: "etc", Mode: 0o750}, {Path: "run/s", Mode: 0o666}}
+	if diff := cmp.Diff(want, res.Files); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"a 1 :etc/a.list"}, seen(res.Packages)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	wantStatuses(t, res.Statuses, "test/dirs failed 1 boom: panic: listing", "walk partial 0 locked: permission denied")
+
+	res = run(t, image(layer("sha256:1", entries[:3]...)), o)
+	if len(res.Files) > 0 {
+		t.Errorf("an image's entries were listed: %v", res.Files)
+	}
+}
+
+// joinedDescription sees what the target says of itself.
+type joinedDescription struct{ listCollector }
+
+func (joinedDescription) Join(_ context.Context, m *Merged) error {
+	for i := range m.Packages {
+		m.Packages[i].Version += " joined"
+	}
+	return nil
+}
+
+func TestJoinersSeeWhatTheTargetSays(t *testing.T) {
+	target := describedTarget{image(layer("", file("a.txt", "")))}
+	res := run(t, target, Options{Collectors: []Collector{joinedDescription{}}})
+	if diff := cmp.Diff([]string{"x 1 joined"}, seen(res.Packages)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -22,12 +22,31 @@ type walk struct {
 	seq  int
 
 	wanting []int // scratch of wanted
+	listers []lister
 	// collected are the files of this layer that were wanted, by path, for hard
 	// links to them; not kept for directories, where a link is a file like another.
 	collected map[string]collected
 	// late are hard links wanted by collectors that did not want the content when it
 	// passed, by the path of the content.
 	late map[string][]lateLink
+}
+
+// lister is a collector that is shown every entry.
+type lister struct {
+	Lister
+	collector int
+}
+
+// list shows an entry to a lister.
+func (w *walk) list(l lister, path string, info fs.FileInfo) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.rec.failed(l.collector, path, p)
+		}
+	}()
+	if f := l.List(path, info); f != nil {
+		w.rec.facts(&job{path: path, seq: w.seq}, l.collector, []seawall.Fact{*f}, 0, nil)
+	}
 }
 
 // collected is a wanted file a hard link may name later.
@@ -80,6 +99,11 @@ func (w *walk) visit(e seawall.Entry) error {
 	hash, err := w.rec.note(&e, w.seq)
 	if err != nil {
 		return err
+	}
+	if e.Err == nil {
+		for _, l := range w.listers {
+			w.list(l, e.Path, e.Info)
+		}
 	}
 	switch e.Kind {
 	case seawall.EntryFile, seawall.EntrySymlink:

@@ -1,5 +1,10 @@
 package seawall
 
+import (
+	"archive/tar"
+	"io/fs"
+)
+
 // Fact is one thing known about an asset. Exactly one of the pointers is set.
 type Fact struct {
 	Package   *Package    `json:"package,omitempty"`
@@ -80,9 +85,47 @@ type FileFact struct {
 	Path string `json:"path"`
 	// Owner is the operating-system package whose list names the file.
 	Owner string `json:"owner,omitempty"`
-	Mode  uint32 `json:"mode,omitempty"`
-	Size  int64  `json:"size,omitempty"`
+	// Kind is what the inode is: "file", "directory", "symlink", "socket", "other";
+	// "" when only the name is known, and then the fields below mean nothing.
+	Kind string `json:"kind,omitempty"`
+	// Mode is as chmod(1) takes it: permissions, 04000 setuid, 02000 setgid, 01000 sticky.
+	Mode uint32 `json:"mode,omitempty"`
+	UID  uint32 `json:"uid,omitempty"`
+	GID  uint32 `json:"gid,omitempty"`
+	Size int64  `json:"size,omitempty"`
 }
+
+// StatFact is the fact that an entry's inode makes, nil where its owner is not known.
+func StatFact(path string, info fs.FileInfo) *FileFact {
+	f := &FileFact{Path: path, Kind: "other", Mode: uint32(info.Mode().Perm()), Size: info.Size()}
+	switch s := info.Sys().(type) {
+	case Ownership:
+		f.UID, f.GID = s.UID, s.GID
+	case *tar.Header:
+		f.UID, f.GID = uint32(s.Uid), uint32(s.Gid)
+	default:
+		return nil
+	}
+	switch mode := info.Mode(); {
+	case mode.IsRegular():
+		f.Kind = "file"
+	case mode.IsDir():
+		f.Kind = "directory"
+	case mode&fs.ModeSymlink != 0:
+		f.Kind = "symlink"
+	case mode&fs.ModeSocket != 0:
+		f.Kind = "socket"
+	}
+	for i, flag := range [...]fs.FileMode{fs.ModeSticky, fs.ModeSetgid, fs.ModeSetuid} {
+		if info.Mode()&flag != 0 {
+			f.Mode |= 0o1000 << i
+		}
+	}
+	return f
+}
+
+// Ownership is what fs.FileInfo.Sys returns for entries of directories.
+type Ownership struct{ UID, GID uint32 }
 
 // ConfigFact is a parsed configuration. Kind names its shape ("os-release"), Data its values.
 type ConfigFact struct {

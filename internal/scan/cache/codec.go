@@ -21,7 +21,7 @@ import (
 // Numbers are varints, path hashes 8 bytes; little-endian throughout. The
 // table makes the many equal strings of a layer one each, and all of them one
 // allocation when read. Change the format's digit with any change of layout.
-const format = "seawall-layer-3\n"
+const format = "seawall-layer-4\n"
 
 var errDamaged = errors.New("damaged cache entry")
 
@@ -165,7 +165,10 @@ func (e *encoder) fact(f *seawall.Fact) {
 		e.number(fileFact)
 		e.string(f.File.Path)
 		e.string(f.File.Owner)
+		e.string(f.File.Kind)
 		e.number(uint64(f.File.Mode))
+		e.number(uint64(f.File.UID))
+		e.number(uint64(f.File.GID))
 		e.number(uint64(f.File.Size))
 	case f.Config != nil:
 		e.number(configFact)
@@ -406,7 +409,10 @@ func (d *decoder) fact(f *seawall.Fact) {
 	case packageFact:
 		f.Package = d.pkg()
 	case fileFact:
-		f.File = &seawall.FileFact{Path: d.string(), Owner: d.string(), Mode: uint32(d.number()), Size: int64(d.number())}
+		f.File = &seawall.FileFact{
+			Path: d.string(), Owner: d.string(), Kind: d.string(), Mode: uint32(d.number()),
+			UID: uint32(d.number()), GID: uint32(d.number()), Size: int64(d.number()),
+		}
 	case configFact:
 		f.Config = &seawall.ConfigFact{Kind: d.string(), Path: d.string(), Layer: d.string(), Data: d.stringMap()}
 	case signatureFact:

@@ -3,14 +3,17 @@ package rootfs
 import (
 	"io/fs"
 	"time"
+
+	"github.com/seawall-security/seawall/internal/seawall"
 )
 
-// fileInfo implements fs.FileInfo in 48 bytes.
+// fileInfo implements fs.FileInfo in 56 bytes.
 type fileInfo struct {
 	name     string
 	size     int64
 	modified int64 // nanoseconds since 1970
 	mode     fs.FileMode
+	owner    seawall.Ownership
 }
 
 func (i *fileInfo) Name() string       { return i.name }
@@ -18,4 +21,6 @@ func (i *fileInfo) Size() int64        { return i.size }
 func (i *fileInfo) Mode() fs.FileMode  { return i.mode }
 func (i *fileInfo) ModTime() time.Time { return time.Unix(0, i.modified) }
 func (i *fileInfo) IsDir() bool        { return i.mode.IsDir() }
-func (i *fileInfo) Sys() any           { return nil }
+
+// Sys returns the owner: seawall.Ownership.
+func (i *fileInfo) Sys() any { return i.owner }

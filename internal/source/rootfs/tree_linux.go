@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seawall-security/seawall/internal/seawall"
 )
 
 // tree is a directory that everything is opened relative to and beneath.
@@ -123,7 +125,7 @@ func (d *dir) stat(name string) (fileInfo, error) {
 		if err != nil {
 			return fileInfo{}, err
 		}
-		return fileInfo{name: name, size: st.Size, mode: fileMode(st.Mode), modified: st.Mtim.Nano()}, nil
+		return fileInfo{name: name, size: st.Size, mode: fileMode(st.Mode), modified: st.Mtim.Nano(), owner: seawall.Ownership{UID: st.Uid, GID: st.Gid}}, nil
 	}
 }
 

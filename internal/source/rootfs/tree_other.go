@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+
+	"github.com/seawall-security/seawall/internal/seawall"
 )
 
 // tree is a directory that everything is opened relative to and beneath.
@@ -87,7 +89,11 @@ func (d *dir) stat(name string) (fileInfo, error) {
 	if err != nil {
 		return fileInfo{}, err
 	}
-	return fileInfo{name: name, size: st.Size(), mode: st.Mode(), modified: st.ModTime().UnixNano()}, nil
+	info := fileInfo{name: name, size: st.Size(), mode: st.Mode(), modified: st.ModTime().UnixNano()}
+	if s, ok := st.Sys().(*syscall.Stat_t); ok {
+		info.owner = seawall.Ownership{UID: s.Uid, GID: s.Gid}
+	}
+	return info, nil
 }
 
 func (d *dir) readlink(name string) (string, error) { return d.root.Readlink(name) }
