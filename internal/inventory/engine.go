@@ -59,7 +59,8 @@ const (
 // Result is what a Target comes to.
 type Result struct {
 	Merged
-	// Statuses are one per collector in their order, and one named "walk" when entries could not be read.
+	// Statuses are one per collector in their order, one named "walk" when entries could
+	// not be read, and one named after the kind of asset when the target states objects.
 	Statuses []seawall.CollectorStatus
 }
 
@@ -84,14 +85,10 @@ func Run(ctx context.Context, target seawall.Target, o Options) (*Result, error)
 	}
 	res := &Result{Merged: Merged{Asset: &asset}}
 	found := res.merge(infos, facts, len(o.Collectors))
-	var described []seawall.CollectorStatus
+	var described seawall.CollectorStatus
 	if d, ok := target.(seawall.Describer); ok {
-		s, err := res.describe(ctx, d)
-		if err != nil {
+		if described, err = res.describe(ctx, d); err != nil {
 			return nil, err
-		}
-		if len(layers) == 0 {
-			described = append(described, s)
 		}
 	}
 	joined := make([]joinTally, len(o.Collectors))
@@ -103,6 +100,9 @@ func Run(ctx context.Context, target seawall.Target, o Options) (*Result, error)
 	res.Packages = unitePackages(asset.ID, res.Packages)
 	res.Hidden = unitePackages(asset.ID, res.Hidden)
 	res.Statuses = statuses(asset.ID, o.Collectors, facts, found, joined)
+	if len(res.Objects) > 0 || described.Status == seawall.RunPartial {
+		res.Statuses = append(res.Statuses, described)
+	}
 	return res, nil
 }
 

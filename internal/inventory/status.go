@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -63,12 +64,21 @@ func recoverJoin(ctx context.Context, j Joiner, m *Merged) (err error) {
 	return j.Join(ctx, m)
 }
 
-// describe adds what the target states about itself.
-func (m *Merged) describe(ctx context.Context, d seawall.Describer) error {
+// describe adds what the target states about itself and says how complete it
+// is, under the name of the asset's kind.
+func (m *Merged) describe(ctx context.Context, d seawall.Describer) (seawall.CollectorStatus, error) {
+	start := time.Now()
 	facts, err := d.Facts(ctx)
-	if err != nil {
-		return err
+	var missed seawall.Incomplete
+	if err != nil && !errors.As(err, &missed) {
+		return seawall.CollectorStatus{}, err
 	}
 	m.add(facts, &placer{}, "", func(*seawall.Package) string { return "" })
-	return nil
+	var problems Problems
+	for _, e := range missed {
+		problems.add("", e.Error())
+	}
+	s := status(m.Asset.ID, string(m.Asset.Kind), problems)
+	s.Found, s.MS = len(m.Objects), milliseconds(time.Since(start))
+	return s, nil
 }

@@ -1,6 +1,9 @@
 package seawall
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Sentinels that decide an exit code or a collector status. Wrap them with a place.
 var (
@@ -38,3 +41,20 @@ func WithHint(err error, hint string) error {
 	}
 	return &Hinted{Err: err, Hint: hint}
 }
+
+// Incomplete lists what could not be read of an input whose other facts stand.
+type Incomplete []error
+
+// Error implements error; the first one is told, the others are counted.
+func (e Incomplete) Error() string {
+	switch len(e) {
+	case 0:
+		return "incomplete"
+	case 1:
+		return e[0].Error()
+	}
+	return fmt.Sprintf("%v (and %d more)", e[0], len(e)-1)
+}
+
+// Unwrap lets errors.Is and errors.As see every cause.
+func (e Incomplete) Unwrap() []error { return e }

@@ -20,7 +20,8 @@ type Target interface {
 // Describer is an optional second interface of a Target whose facts are not in
 // files: an SBOM's packages.
 type Describer interface {
-	// Facts returns what the input states about itself.
+	// Facts returns what the input states about itself. Facts beside an Incomplete
+	// are kept and the target is partial; any other error ends its scan.
 	Facts(ctx context.Context) ([]Fact, error)
 }
 
