@@ -213,7 +213,7 @@ func (a *app) baseFinder(ctx context.Context, f *scanFlags) (*baseimage.Finder, 
 func (a *app) sourceOptions(f *scanFlags) source.Options {
 	return source.Options{
 		Platform: f.platform, Offline: f.offline, Insecure: f.insecure, Namespace: f.namespace,
-		AllFileSystems: f.allFileSystems, Stdin: a.Stdin,
+		AllFileSystems: f.allFileSystems, Stdin: a.Stdin, Live: slices.Contains(f.scanners, "misconfig"),
 	}
 }
 

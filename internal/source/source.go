@@ -29,6 +29,8 @@ type Options struct {
 	// AllFileSystems lets a host scan descend into other mounts and into the
 	// storage of container engines, which it leaves out otherwise.
 	AllFileSystems bool
+	// Live makes a host state what its running system says about itself (/proc, /sys), as a Describer.
+	Live bool
 	// Bounds protect against hostile input; zero fields are the defaults.
 	Bounds Bounds
 	// Progress receives bytes read and totals; may be nil. It is called from

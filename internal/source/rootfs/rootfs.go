@@ -9,7 +9,8 @@
 // What each leaves out: rootfs nothing; fs the object stores of git; host
 // what is not on a local disk (proc, sys, dev, tmpfs, network mounts) and the
 // storage of container engines, whose images and containers are targets of their own.
-// Which mounts those are is known on Linux only.
+// Which mounts those are is known on Linux only. What the running system says
+// about itself in /proc and /sys comes from package live, when it is asked for.
 package rootfs
 
 import (
@@ -25,6 +26,7 @@ import (
 
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/source"
+	"github.com/seawall-security/seawall/internal/source/live"
 )
 
 // Openers returns the three ways to open a directory.
@@ -65,8 +67,17 @@ func (k opener) Open(_ context.Context, name string, o source.Options) (seawall.
 	if t.root, err = openTree(dir); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", name, seawall.ErrUnreadable, reason(err))
 	}
+	if kind == seawall.AssetHost && o.Live {
+		return host{t}, nil
+	}
 	return t, nil
 }
+
+// host is a target that also says what its running system says about itself.
+type host struct{ *target }
+
+// Facts implements seawall.Describer.
+func (h host) Facts(ctx context.Context) ([]seawall.Fact, error) { return live.Facts(ctx, h.root.root) }
 
 // reason drops the repeated path of an os error.
 func reason(err error) error {
