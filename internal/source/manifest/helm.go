@@ -1,0 +1,4 @@
+package manifest
+
+// Helm are the settings of rendering charts.
+type Helm struct{}
