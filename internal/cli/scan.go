@@ -261,7 +261,11 @@ func (a *app) runTargets(cmd *cobra.Command, f *scanFlags, targets []scan.Target
 		return err
 	}
 	if !f.quiet {
-		a.warn(f, outcome, suppressor.Warnings())
+		warnings := suppressor.Warnings()
+		if bases, ok := cfg.Bases.(interface{ Warnings() []string }); ok {
+			warnings = append(warnings, bases.Warnings()...)
+		}
+		a.warn(f, outcome, warnings)
 	}
 	return a.verdict(cmd.Context(), f, outcome)
 }

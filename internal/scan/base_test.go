@@ -2,6 +2,9 @@ package scan
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -97,5 +100,54 @@ func TestBaseOfLabels(t *testing.T) {
 	}
 	if got := (&baseimage.Finder{Dir: t.TempDir()}).Find(&seawall.Asset{Image: &seawall.ImageInfo{Layers: []seawall.LayerInfo{{DiffID: "../../x"}, {DiffID: "sha256:zz"}}}}); got != nil {
 		t.Errorf("hostile diff identifiers: %+v", got)
+	}
+}
+
+// A manifest's annotations win over labels, which a child image inherits from its base.
+func TestBaseOfAnnotations(t *testing.T) {
+	image := &seawall.ImageInfo{
+		Labels:      map[string]string{"org.opencontainers.image.base.name": "docker.io/library/grandparent:1"},
+		Annotations: map[string]string{"org.opencontainers.image.base.name": "docker.io/library/parent:1", "org.opencontainers.image.base.digest": "sha256:p"},
+	}
+	got := (&baseimage.Finder{}).Find(&seawall.Asset{Image: image})
+	want := &seawall.BaseImage{Name: "docker.io/library/parent:1", Digest: "sha256:p", Known: baseimage.Label}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestGivenBaseThatIsNone(t *testing.T) {
+	lower := map[string]string{"usr/lib/os-release": osRelease, "var/lib/dpkg/status": baseStatus}
+	other := map[string]string{"usr/lib/os-release": osRelease}
+	image := "oci:" + writeLayout(t, []map[string]string{lower, other})
+	var given []seawall.Asset
+	for _, layers := range [][]map[string]string{{lower}, {other}} {
+		opened, err := sourceall.Open(t.Context(), "oci:"+writeLayout(t, layers), source.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened.Close()
+		given = append(given, opened.Asset())
+	}
+	finder := &baseimage.Finder{Given: given}
+	scanBases(t, finder, image)
+	warnings := finder.Warnings()
+	if len(warnings) != 1 || !strings.Contains(warnings[0], given[1].Name) {
+		t.Errorf("warnings %q, want one about %s", warnings, given[1].Name)
+	}
+}
+
+func TestSeenBasesAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	finder := &baseimage.Finder{Dir: dir}
+	for i := range 4100 {
+		finder.Remember(&seawall.Asset{Name: "x", Image: &seawall.ImageInfo{Layers: []seawall.LayerInfo{{DiffID: fmt.Sprintf("sha256:%064x", i)}}}})
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) > 4096 || len(entries) < 3000 {
+		t.Errorf("%d images kept, %v", len(entries), err)
+	}
+	if finder.Find(&seawall.Asset{Image: &seawall.ImageInfo{Layers: []seawall.LayerInfo{{DiffID: fmt.Sprintf("sha256:%064x", 4099)}, {DiffID: "sha256:x"}}}}) == nil {
+		t.Error("the newest image seen was forgotten")
 	}
 }

@@ -57,6 +57,8 @@ type ImageInfo struct {
 	Cmd          []string          `json:"cmd,omitempty"`
 	Env          []string          `json:"-"` // may hold secrets: never in a report
 	Labels       map[string]string `json:"labels,omitempty"`
+	// Annotations are the manifest's, which labels repeat or not.
+	Annotations  map[string]string `json:"-"`
 	ExposedPorts []string          `json:"exposedPorts,omitempty"`
 	// Healthcheck is its command in Docker's form, first CMD, CMD-SHELL or NONE; nil without one.
 	Healthcheck []string      `json:"healthcheck,omitempty"`

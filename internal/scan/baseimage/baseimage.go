@@ -14,7 +14,10 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/seawall-security/seawall/internal/seawall"
 )
@@ -32,6 +35,9 @@ type Finder struct {
 	Dir string
 	// Given are the images the user names as bases.
 	Given []seawall.Asset
+
+	mu   sync.Mutex
+	used []string // those of Given that an image was built on
 }
 
 // image is what is kept of an image seen.
@@ -40,8 +46,8 @@ type image struct {
 	Digest string `json:"digest,omitempty"`
 }
 
-// maxImage bounds a kept file.
-const maxImage = 64 << 10
+// maxImage bounds a kept file, maxImages how many are kept.
+const maxImage, maxImages = 64 << 10, 4096
 
 // Find returns the base image of an asset, nil when none is known.
 func (f *Finder) Find(a *seawall.Asset) *seawall.BaseImage {
@@ -57,12 +63,15 @@ func (f *Finder) Find(a *seawall.Asset) *seawall.BaseImage {
 		if n := len(g.Image.Layers); found == nil || n > found.Layers {
 			found = &seawall.BaseImage{Name: g.Name, Digest: g.Digest, Layers: n, Known: Given}
 		}
+		f.mu.Lock()
+		f.used = append(f.used, g.Name)
+		f.mu.Unlock()
 	}
 	if found != nil {
 		return found
 	}
 	found = f.seen(a.Image.Layers)
-	name, digest := a.Image.Labels["org.opencontainers.image.base.name"], a.Image.Labels["org.opencontainers.image.base.digest"]
+	name, digest := stated(a.Image, "org.opencontainers.image.base.name"), stated(a.Image, "org.opencontainers.image.base.digest")
 	switch {
 	case name == "" && digest == "":
 		return found
@@ -72,6 +81,11 @@ func (f *Finder) Find(a *seawall.Asset) *seawall.BaseImage {
 		found.Name, found.Digest, found.Known = cmp.Or(name, found.Name), cmp.Or(digest, found.Digest), Label
 	}
 	return found
+}
+
+// stated is what the manifest's annotations, or else the labels, say.
+func stated(i *seawall.ImageInfo, key string) string {
+	return cmp.Or(i.Annotations[key], i.Labels[key])
 }
 
 // startsWith says whether the layers begin with those of another image, and go on.
@@ -162,5 +176,39 @@ func (f *Finder) Remember(a *seawall.Asset) {
 	_, err = tmp.Write(raw)
 	if closing := tmp.Close(); err != nil || closing != nil || os.Rename(tmp.Name(), path) != nil {
 		_ = os.Remove(tmp.Name())
+		return
 	}
+	f.prune()
+}
+
+// prune forgets the images seen longest ago once there are too many, a quarter at a time.
+func (f *Finder) prune() {
+	entries, err := os.ReadDir(f.Dir)
+	if err != nil || len(entries) <= maxImages {
+		return
+	}
+	seen := func(e os.DirEntry) time.Time {
+		info, err := e.Info()
+		if err != nil {
+			return time.Time{}
+		}
+		return info.ModTime()
+	}
+	slices.SortFunc(entries, func(a, b os.DirEntry) int { return seen(a).Compare(seen(b)) })
+	for _, e := range entries[:len(entries)-maxImages*3/4] {
+		_ = os.Remove(filepath.Join(f.Dir, e.Name()))
+	}
+}
+
+// Warnings name the given images that nothing scanned was built on.
+func (f *Finder) Warnings() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []string
+	for i := range f.Given {
+		if name := f.Given[i].Name; !slices.Contains(f.used, name) {
+			out = append(out, "--base "+name+": no image scanned was built on it as it is now (its layers are not the lowest ones)")
+		}
+	}
+	return out
 }

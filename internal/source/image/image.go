@@ -30,6 +30,8 @@ type Parts struct {
 	Digest string
 	// Config is the raw configuration.
 	Config []byte
+	// Annotations are the manifest's.
+	Annotations map[string]string
 	// Layers, lowest first.
 	Layers []Blob
 	// RepoTags and RepoDigests are the full names the place knows the image by.
@@ -77,7 +79,7 @@ func OpenAny(ctx context.Context, s Store, ds []Descriptor, parts Parts, o sourc
 		return nil, err
 	}
 	parts.Digest, parts.Config = found.digest, found.config
-	parts.Layers = nil
+	parts.Annotations, parts.Layers = found.manifest.Annotations, nil
 	for _, l := range found.manifest.Layers {
 		parts.Layers = append(parts.Layers, Blob{
 			MediaType: l.MediaType, Digest: l.Digest, Size: l.Size,
@@ -230,7 +232,7 @@ func New(p Parts, o source.Options) (seawall.Target, error) {
 		return nil, fmt.Errorf("%w: %d layers, but the configuration lists %d", seawall.ErrCorrupt, len(p.Layers), n)
 	}
 	info := cfg.imageInfo(p.Config)
-	info.RepoTags, info.RepoDigests = p.RepoTags, p.RepoDigests
+	info.RepoTags, info.RepoDigests, info.Annotations = p.RepoTags, p.RepoDigests, p.Annotations
 	t := &target{closer: p.Closer}
 	meter := newMeter(o.Progress, p)
 	inflated := new(atomic.Int64)
