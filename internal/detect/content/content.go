@@ -41,6 +41,16 @@ func (Collector) Name() string { return "content" }
 // Version changes with the rules.
 func (Collector) Version() int { return 1 }
 
+// List notes the system's directories anybody may write, where nobody's files
+// are safe from being removed: those without the sticky bit.
+func (Collector) List(path string, info fs.FileInfo) *seawall.Fact {
+	mode := info.Mode()
+	if !mode.IsDir() || mode&0o002 == 0 || mode&fs.ModeSticky != 0 || !isSystem(path+"/") {
+		return nil
+	}
+	return &seawall.Fact{Match: &seawall.Match{Kind: seawall.KindMisconfiguration, Rule: ruleWritable, Evidence: "mode " + mode.String(), Location: seawall.Location{Path: path}}}
+}
+
 // Wants asks for the files one of the rules may be about.
 func (Collector) Wants(path string, info fs.FileInfo) bool {
 	mode := info.Mode()

@@ -123,3 +123,26 @@ func TestDetect(t *testing.T) {
 		t.Errorf("host: %s", diff)
 	}
 }
+
+func TestList(t *testing.T) {
+	var _ inventory.Lister = Collector{}
+	for path, tc := range map[string]struct {
+		mode fs.FileMode
+		want string
+	}{
+		"usr/lib/app": {fs.ModeDir | 0o777, "SW-IMG-104 usr/lib/app mode drwxrwxrwx"},
+		"etc":         {fs.ModeDir | 0o757, "SW-IMG-104 etc mode drwxr-xrwx"},
+		"usr/lib/tmp": {fs.ModeDir | fs.ModeSticky | 0o777, ""},
+		"usr/bin":     {fs.ModeDir | 0o755, ""},
+		"home/me":     {fs.ModeDir | 0o777, ""},
+		"etc/link":    {fs.ModeSymlink | 0o777, ""},
+	} {
+		got := ""
+		if f := (Collector{}).List(path, info{mode: tc.mode}); f != nil {
+			got = f.Match.Rule + " " + f.Match.Location.Path + " " + f.Match.Evidence
+		}
+		if got != tc.want {
+			t.Errorf("%s: %q, want %q", path, got, tc.want)
+		}
+	}
+}

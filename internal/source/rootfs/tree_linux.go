@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -125,8 +126,23 @@ func (d *dir) stat(name string) (fileInfo, error) {
 		if err != nil {
 			return fileInfo{}, err
 		}
-		return fileInfo{name: name, size: st.Size, mode: fileMode(st.Mode), modified: st.Mtim.Nano(), owner: seawall.Ownership{UID: st.Uid, GID: st.Gid}}, nil
+		info := fileInfo{name: name, size: st.Size, mode: fileMode(st.Mode), modified: st.Mtim.Nano(), owner: seawall.Ownership{UID: st.Uid, GID: st.Gid}}
+		if info.mode.IsRegular() && info.mode&0o111 != 0 {
+			info.capability = d.capability(name)
+		}
+		return info, nil
 	}
+}
+
+// capability reads the privileges a program is started with, "" for none: they
+// are no part of its mode (capabilities(7), "File capabilities").
+func (d *dir) capability(name string) string {
+	var value [32]byte // a revision 3 attribute has 24 bytes
+	n, err := unix.Lgetxattr("/proc/self/fd/"+strconv.Itoa(d.fd)+"/"+name, "security.capability", value[:])
+	if err != nil {
+		return ""
+	}
+	return string(value[:n])
 }
 
 func (d *dir) readlink(name string) (string, error) {

@@ -38,3 +38,31 @@ func TestMounts(t *testing.T) {
 		}
 	}
 }
+
+// TestCapabilities: what a program may do beside its mode is in its information.
+func TestCapabilities(t *testing.T) {
+	testenv.Root(t)
+	const netRaw = "\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+	dir := tree(t, "plain", "ping", "data")
+	for name, mode := range map[string]os.FileMode{"plain": 0o755, "ping": 0o755, "data": 0o644} {
+		if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Setxattr(filepath.Join(dir, "ping"), "security.capability", []byte(netRaw), 0); err != nil {
+		t.Skipf("no file capabilities on this file system: %v", err)
+	}
+	got := map[string]string{}
+	err := open(t, seawall.AssetRootFS, dir, source.Options{}).Layers()[0].Walk(t.Context(), func(e seawall.Entry) error {
+		if e.Kind == seawall.EntryFile {
+			got[e.Path] = string(e.Info.(interface{ Capability() []byte }).Capability())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"plain": "", "ping": netRaw, "data": ""}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
