@@ -65,6 +65,11 @@ func (a *app) getenv(key string) string {
 	return value
 }
 
+// env is what subcommands of other packages are made with.
+func (a *app) env() *command.Env {
+	return &command.Env{Stdin: a.Stdin, Stdout: a.Stdout, Stderr: a.Stderr, Version: a.Version, Now: a.clock(), Getenv: a.getenv}
+}
+
 func (a *app) lookupEnv(key string) (string, bool) {
 	for _, kv := range slices.Backward(a.Environ) {
 		if value, ok := strings.CutPrefix(kv, key+"="); ok {
@@ -123,6 +128,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.dbCommand(),
 		a.explainCommand(),
 		a.verifyCommand(),
+		a.complianceCommand(),
 		a.versionCommand(),
 	)
 	explainArgs(root)

@@ -56,19 +56,28 @@ Vulnerabilities are explained by the advisory database: 'seawall db search ID'.`
 
 // ownRules are the rules of every detector that has some.
 func ownRules() []detect.Rule {
+	var rules []detect.Rule
+	for _, e := range explainers() {
+		rules = append(rules, e.Rules()...)
+	}
+	return rules
+}
+
+// explainers are the detectors with rules of their own.
+func explainers() []detect.Explainer {
 	var all scannerFlags
 	all.scanners = scannerNames()
 	var cfg scan.Config
 	if all.complete(&cfg, nil) != nil {
 		return nil // only users' own rule files can fail
 	}
-	var rules []detect.Rule
+	var out []detect.Explainer
 	for _, d := range append(cfg.Detectors, registry.Detector{}) {
 		if e, ok := d.(detect.Explainer); ok {
-			rules = append(rules, e.Rules()...)
+			out = append(out, e)
 		}
 	}
-	return rules
+	return out
 }
 
 func (a *app) listRules(rules []detect.Rule, format string) error {

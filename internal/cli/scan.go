@@ -15,6 +15,7 @@ import (
 	"github.com/seawall-security/seawall/internal/cli/command"
 	"github.com/seawall-security/seawall/internal/cli/progress"
 	"github.com/seawall-security/seawall/internal/cli/seen"
+	"github.com/seawall-security/seawall/internal/compliance"
 	"github.com/seawall-security/seawall/internal/scan"
 	"github.com/seawall-security/seawall/internal/scan/baseimage"
 	"github.com/seawall-security/seawall/internal/seawall"
@@ -276,6 +277,8 @@ func (a *app) scanConfig(cmd *cobra.Command, f *scanFlags) (scan.Config, error) 
 		Timeout: f.timeout,
 		Now:     a.clock(),
 		RunID:   a.runID(),
+
+		Frameworks: compliance.NewMapper().Frameworks,
 	}
 	if f.offline && f.verifySecrets {
 		return cfg, command.Usage(cmd, errors.New("--verify-secrets needs the network that --offline refuses"))

@@ -54,6 +54,9 @@ type Rule struct {
 	Remediation string   `json:"remediation"`
 	References  []string `json:"references,omitempty"`
 	Frameworks  []string `json:"frameworks,omitempty"`
+	// Manual is what a person must look at where no machine can judge: findings of
+	// such a rule are not-evaluated at best.
+	Manual string `json:"manual,omitempty"`
 }
 
 // Explainer is an optional second interface of a Detector with rules of its own

@@ -49,6 +49,9 @@ func (s *scanner) judge(ctx context.Context, inv *inventory.Result, layers map[s
 		if s.Suppressor != nil {
 			s.Suppressor.Apply(inv.Asset, f)
 		}
+		if s.Frameworks != nil {
+			f.Frameworks = s.Frameworks(f, facts.Now)
+		}
 	}
 	slices.SortStableFunc(out.findings, compareFindings)
 	identify(inv.Asset, out.findings)

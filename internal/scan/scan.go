@@ -66,6 +66,9 @@ type Config struct {
 	Redact func(string) string
 	// Suppressor marks findings that are accepted or do not apply.
 	Suppressor Suppressor
+	// Frameworks returns the identifiers a finding carries: those it has and those of
+	// the requirements it is evidence for. It may be called concurrently; nil leaves findings as they are.
+	Frameworks func(f *seawall.Finding, now time.Time) []string
 	// FailOn blocks on an unsuppressed failing finding at least this severe;
 	// SeverityUnknown is any finding.
 	FailOn *seawall.Severity

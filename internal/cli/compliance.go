@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seawall-security/seawall/internal/cli/command"
+	clicompliance "github.com/seawall-security/seawall/internal/cli/compliance"
+	"github.com/seawall-security/seawall/internal/compliance"
+	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/sink/json"
+)
+
+func (a *app) complianceCommand() *cobra.Command {
+	return clicompliance.Command(a.env(), clicompliance.Deps{Controls: controls, Scan: a.scanToReport})
+}
+
+// controls are the rules of every detector, as the frameworks know them.
+func controls() []compliance.Control {
+	var out []compliance.Control
+	for _, e := range explainers() {
+		for _, r := range e.Rules() {
+			out = append(out, compliance.Control{
+				ID: r.ID, Title: r.Title, Severity: r.Severity, Remediation: r.Remediation, Frameworks: r.Frameworks, Manual: r.Manual, Detector: e.Name(),
+			})
+		}
+	}
+	return out
+}
+
+// scanToReport runs "seawall scan" with arguments, everything looked for unless
+// they say otherwise, and returns its report. What the scan tells on standard
+// error goes there.
+func (a *app) scanToReport(ctx context.Context, args []string) (*seawall.Report, error) {
+	args = append([]string{"scan"}, args...)
+	if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--scanners") }) {
+		args = append(args, "--scanners", strings.Join(scannerNames(), ","))
+	}
+	var out bytes.Buffer
+	inner := a.Invocation
+	inner.Args, inner.Stdout = append(args, "--format", "json"), &out
+	if code := Run(ctx, inner); code != command.ExitOK && code != command.ExitBlocked {
+		return nil, &command.Error{Code: code, Err: errors.New("the scan ended early"), Silent: true}
+	}
+	report, _, err := json.Read(&out)
+	return report, err
+}
