@@ -3,6 +3,7 @@ package secret
 import (
 	"archive/tar"
 	"archive/zip"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,10 @@ const (
 	maxInflated = 1 << 30
 	// archiveMemory is asked for beside the archive's own content.
 	archiveMemory = 512 << 10
+	// An archive within an archive is held in memory, up to maxNested bytes, and
+	// archives are opened maxDepth deep.
+	maxNested = 64 << 20
+	maxDepth  = 3
 )
 
 func archiveKind(p string) archiveForm {
@@ -72,40 +77,84 @@ func manual(p string) bool {
 		strings.HasPrefix(p[10:], "locale/") || strings.HasPrefix(p[10:], "zoneinfo/") || strings.HasPrefix(p[10:], "i18n/"))
 }
 
-// archive searches the members of an archive. Archives within archives are not opened.
+// archive searches the members of an archive, and of archives within it.
 func (c *Collector) archive(ctx context.Context, f seawall.File, kind archiveForm) ([]seawall.Fact, error) {
 	release, err := f.Budget(archiveMemory)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	a := &members{c: c, ctx: ctx, path: f.Path, left: maxInflated}
-	switch kind {
-	case zipArchive:
-		err = a.zip(f.Content)
-	case tarArchive:
-		err = a.tar(f.Content)
-	default:
-		var z *gzip.Reader
-		if z, err = gzip.NewReader(f.Content); err != nil {
-			return nil, fmt.Errorf("gzip: %w: %w", seawall.ErrCorrupt, err)
-		}
-		if kind == tarGzip {
-			err = a.tar(z)
-		} else {
-			err = a.member(strings.TrimSuffix(path.Base(f.Path), ".gz"), z)
-		}
-	}
+	a := &members{c: c, ctx: ctx, path: f.Path, budget: f.Budget, left: maxInflated}
+	err = a.open(path.Base(f.Path), kind, f.Content)
 	return facts(a.found), err
 }
 
 // members goes through one archive within its bounds.
 type members struct {
-	c     *Collector
-	ctx   context.Context
-	path  string
-	left  int64
-	found []seawall.Match
+	c      *Collector
+	ctx    context.Context
+	path   string
+	inner  string // of the archive within path that is open; "" is path itself
+	depth  int
+	budget func(int64) (func(), error)
+	left   int64
+	found  []seawall.Match
+}
+
+// open searches one archive.
+func (a *members) open(name string, kind archiveForm, content seawall.Content) error {
+	switch kind {
+	case zipArchive:
+		return a.zip(content)
+	case tarArchive:
+		return a.tar(content)
+	}
+	z, err := gzip.NewReader(content)
+	if err != nil {
+		return fmt.Errorf("gzip: %w: %w", seawall.ErrCorrupt, err)
+	}
+	if kind == tarGzip {
+		return a.tar(z)
+	}
+	return a.text(strings.TrimSuffix(name, ".gz"), &bounded{r: z, members: a})
+}
+
+// nested searches an archive that is a member of the open one. r is bounded.
+func (a *members) nested(name string, kind archiveForm, r io.Reader, size int64) error {
+	switch {
+	case a.depth+1 >= maxDepth:
+		return fmt.Errorf("%s: an archive within %d others: %w", name, a.depth+1, seawall.ErrBound)
+	case size > maxNested:
+		return fmt.Errorf("%s: an archive of %d MiB within another: %w", name, size>>20, seawall.ErrBound)
+	}
+	release, err := a.budget(size)
+	if err != nil {
+		return err
+	}
+	defer release()
+	held := make([]byte, size)
+	if _, err := io.ReadFull(r, held); err != nil {
+		return err
+	}
+	content := bytes.NewReader(held)
+	if !kind.is(content) {
+		return a.text(name, content)
+	}
+	outer := a.inner
+	a.inner, a.depth = path.Join(outer, path.Clean(name)), a.depth+1
+	defer func() { a.inner, a.depth = outer, a.depth-1 }()
+	if err := a.open(path.Base(name), kind, content); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// member searches one member. r is bounded.
+func (a *members) member(name string, r io.Reader, size int64) error {
+	if kind := archiveKind(name); kind != notArchive {
+		return a.nested(name, kind, r, size)
+	}
+	return a.text(name, r)
 }
 
 func (a *members) zip(content seawall.Content) error {
@@ -121,15 +170,15 @@ func (a *members) zip(content seawall.Content) error {
 		if err := a.ctx.Err(); err != nil {
 			return err
 		}
-		if m.UncompressedSize64 < minFile || m.Mode()&fs.ModeType != 0 || skipped(m.Name) || archiveKind(m.Name) != notArchive {
+		if m.UncompressedSize64 < minFile || m.Mode()&fs.ModeType != 0 || skipped(m.Name) {
 			continue
 		}
 		r, err := m.Open()
 		if err == nil {
-			err = a.member(m.Name, r)
+			err = a.member(m.Name, &bounded{r: r, members: a}, int64(min(m.UncompressedSize64, maxNested+1)))
 			r.Close()
 		}
-		if errors.Is(err, seawall.ErrBound) {
+		if a.left <= 0 {
 			return err
 		}
 		if err != nil && problems == nil {
@@ -141,6 +190,7 @@ func (a *members) zip(content seawall.Content) error {
 
 func (a *members) tar(r io.Reader) error {
 	t := tar.NewReader(&bounded{r: r, members: a})
+	var problems error
 	for n := 0; ; n++ {
 		if err := a.ctx.Err(); err != nil {
 			return err
@@ -148,7 +198,7 @@ func (a *members) tar(r io.Reader) error {
 		h, err := t.Next()
 		switch {
 		case err == io.EOF:
-			return nil
+			return problems
 		case errors.Is(err, seawall.ErrBound):
 			return err
 		case err != nil:
@@ -156,22 +206,21 @@ func (a *members) tar(r io.Reader) error {
 		case n > maxMembers:
 			return fmt.Errorf("more than %d members: %w", maxMembers, seawall.ErrBound)
 		}
-		if h.Typeflag != tar.TypeReg || h.Size < minFile || skipped(h.Name) || archiveKind(h.Name) != notArchive {
+		if h.Typeflag != tar.TypeReg || h.Size < minFile || skipped(h.Name) {
 			continue
 		}
-		if err := a.text(h.Name, t); err != nil {
+		err = a.member(h.Name, t, h.Size)
+		if a.left <= 0 {
 			return err
+		}
+		if problems == nil {
+			problems = err
 		}
 	}
 }
 
-// member searches a compressed member, whose size is only known by reading it.
-func (a *members) member(name string, r io.Reader) error {
-	return a.text(name, &bounded{r: r, members: a})
-}
-
 func (a *members) text(name string, r io.Reader) error {
-	found, err := a.c.text(a.path, path.Clean(name), r)
+	found, err := a.c.text(a.path, path.Join(a.inner, path.Clean(name)), r)
 	a.found = append(a.found, found...)
 	return err
 }

@@ -43,6 +43,9 @@ func (c *Collector) History(ctx context.Context, dir string) ([]seawall.Match, e
 	if h.tooLarge > 0 {
 		return h.found, fmt.Errorf("git history of %s: %d versions of files over %d MiB were not searched", dir, h.tooLarge, maxBlob>>20)
 	}
+	if h.damaged > 0 {
+		return h.found, fmt.Errorf("git history of %s: %d versions of archives are damaged or over a bound", dir, h.damaged)
+	}
 	return h.found, nil
 }
 
@@ -89,6 +92,7 @@ type history struct {
 	git, dir string
 	found    []seawall.Match
 	tooLarge int
+	damaged  int // archives not searched to their end
 }
 
 // blob is a content and where it was first.
@@ -192,7 +196,7 @@ func (h *history) search(ctx context.Context, blobs []blob) (err error) {
 	go func() {
 		w := bufio.NewWriter(in)
 		for _, b := range blobs {
-			if !skipped(b.path) && archiveKind(b.path) == notArchive {
+			if !skipped(b.path) {
 				fmt.Fprintln(w, b.id)
 			}
 		}
@@ -201,10 +205,10 @@ func (h *history) search(ctx context.Context, blobs []blob) (err error) {
 	}()
 	r := bufio.NewReaderSize(out, 64<<10)
 	for _, b := range blobs {
-		if skipped(b.path) || archiveKind(b.path) != notArchive {
+		if skipped(b.path) {
 			continue
 		}
-		if err = h.one(r, b); err != nil {
+		if err = h.one(ctx, r, b); err != nil {
 			_ = cmd.Process.Kill()
 			break
 		}
@@ -216,7 +220,7 @@ func (h *history) search(ctx context.Context, blobs []blob) (err error) {
 }
 
 // one searches the next object of cat-file's output: "id type size", content, newline.
-func (h *history) one(r *bufio.Reader, b blob) error {
+func (h *history) one(ctx context.Context, r *bufio.Reader, b blob) error {
 	header, err := r.ReadString('\n')
 	if err != nil {
 		return fmt.Errorf("git cat-file: %w", errors.Join(err, seawall.ErrUnreadable))
@@ -233,7 +237,7 @@ func (h *history) one(r *bufio.Reader, b blob) error {
 	if size > maxBlob {
 		h.tooLarge++
 	} else {
-		matches, err := h.c.text(b.path, "", content)
+		matches, err := h.content(ctx, b.path, content, size)
 		if err != nil {
 			return err
 		}
@@ -251,4 +255,29 @@ func (h *history) one(r *bufio.Reader, b blob) error {
 	}
 	_, err = r.Discard(1)
 	return err
+}
+
+// content searches one version of a file. A damaged archive is counted, and the
+// rest of the history searched.
+func (h *history) content(ctx context.Context, name string, r io.Reader, size int64) ([]seawall.Match, error) {
+	kind := archiveKind(name)
+	if kind == notArchive {
+		return h.c.text(name, "", r)
+	}
+	held := make([]byte, size)
+	if _, err := io.ReadFull(r, held); err != nil {
+		return nil, err
+	}
+	content := bytes.NewReader(held)
+	if !kind.is(content) {
+		return h.c.text(name, "", content)
+	}
+	a := &members{c: h.c, ctx: ctx, path: name, budget: func(int64) (func(), error) { return func() {}, nil }, left: maxInflated}
+	if err := a.open(path.Base(name), kind, content); err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		h.damaged++
+	}
+	return a.found, nil
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -153,6 +154,31 @@ func TestArchives(t *testing.T) {
 	if diff := cmp.Diff([]string{"SW-SEC-100 app.env:2"}, collect(t, c, "app.env.gz", gz.Bytes())); diff != "" {
 		t.Errorf("gz (-want +got):\n%s", diff)
 	}
+	// Archives within archives, and a text that only has an archive's name.
+	var outer bytes.Buffer
+	zw = zip.NewWriter(&outer)
+	for name, data := range map[string][]byte{"lib/a.tar.gz": tr.Bytes(), "x.gz": text} {
+		w, _ := zw.Create(name)
+		_, _ = w.Write(data)
+	}
+	zw.Close()
+	nested := collect(t, c, "outer.jar", outer.Bytes())
+	slices.Sort(nested)
+	if diff := cmp.Diff([]string{"SW-SEC-100 lib/a.tar.gz/conf/app.env:2", "SW-SEC-100 x.gz:2"}, nested); diff != "" {
+		t.Errorf("nested (-want +got):\n%s", diff)
+	}
+	deep := z.Bytes()
+	for range 3 {
+		var next bytes.Buffer
+		zw := zip.NewWriter(&next)
+		w, _ := zw.Create("a.zip")
+		_, _ = w.Write(deep)
+		zw.Close()
+		deep = next.Bytes()
+	}
+	if _, err := c.Collect(context.Background(), file("deep.zip", deep)); !errors.Is(err, seawall.ErrBound) {
+		t.Errorf("an archive within three others: %v", err)
+	}
 	if _, err := c.Collect(context.Background(), file("cut.tar.gz", tr.Bytes()[:tr.Len()/2])); err == nil {
 		t.Error("a cut archive is no error")
 	}
@@ -297,6 +323,10 @@ func TestHistory(t *testing.T) {
 	put("readme", "hello, this is text\n")
 	first := put("app env", "A=1\nTOKEN="+gitHub("history")+"\n")
 	put("app env", "A=1\n")
+	run("gc", "-q", "--aggressive", "--prune=now") // all in one pack, as deltas
+	if packs, _ := filepath.Glob(filepath.Join(dir, ".git/objects/pack/*.pack")); len(packs) != 1 {
+		t.Fatalf("packs: %v", packs)
+	}
 	c, d := open(t, secret.Options{})
 	matches, err := c.History(context.Background(), dir)
 	if err != nil || len(matches) != 1 {
