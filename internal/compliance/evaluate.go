@@ -48,7 +48,7 @@ func Evaluate(f *Framework, controls []Control, inputs []Input, o Options) *Repo
 		for i := range s.Requirements {
 			result := e.requirement(f, &s.Requirements[i])
 			result.Section = s.Title
-			r.Summary.add(result.Status)
+			r.Summary.Add(result.Status)
 			r.Requirements = append(r.Requirements, result)
 		}
 	}
@@ -196,7 +196,7 @@ func rank(s Status) int { return slices.Index(Statuses(), s) }
 func (r *Result) conclude(showable bool) {
 	var n Summary
 	for _, c := range r.Checks {
-		n.add(c.Status)
+		n.Add(c.Status)
 		r.Exceptions += c.Exceptions
 	}
 	switch {

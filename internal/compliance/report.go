@@ -69,7 +69,8 @@ type Summary struct {
 // Of returns the count of a status.
 func (s *Summary) Of(status Status) int { return *s.count(status) }
 
-func (s *Summary) add(status Status) {
+// Add counts one.
+func (s *Summary) Add(status Status) {
 	s.Total++
 	*s.count(status)++
 }
