@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -29,6 +30,14 @@ func Tool(t testing.TB, name string) string {
 		missing(t, "no %s on PATH: %v", name, err)
 	}
 	return path
+}
+
+// Linux skips unless the test runs on Linux.
+func Linux(t testing.TB) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		missing(t, "needs Linux")
+	}
 }
 
 // Root skips unless the test runs as root.
