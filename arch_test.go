@@ -251,10 +251,10 @@ func TestEveryPackageIsUsed(t *testing.T) {
 	}
 }
 
-// testSupport packages (testenv, sinktest, …) exist for tests only.
+// testSupport packages (testenv, sinktest, test/cluster, …) exist for tests only.
 func testSupport(importPath string) bool {
 	name := path.Base(importPath)
-	return name == "testenv" || strings.HasSuffix(name, "test")
+	return strings.HasPrefix(strings.TrimPrefix(importPath, module+"/"), "test/") || name == "testenv" || strings.HasSuffix(name, "test")
 }
 
 func isMain(p listedPackage) bool {
