@@ -195,17 +195,13 @@ func (e *Environment) Input() *Input {
 }
 
 // Set gives a variable a plain Go value: nil, bool, a number, string, time.Time,
-// []any, map[string]any, map[string]string, or a Value. The value is not copied.
+// []any, map[string]any, map[string]string, or a Value of these. Nothing is copied.
 func (in *Input) Set(name string, v any) {
 	i, ok := in.values.names[name]
 	if !ok {
 		panic("expression: no variable " + name)
 	}
-	if own, ok := v.(Value); ok {
-		in.values.values[i] = own.v
-		return
-	}
-	in.values.values[i] = types.DefaultTypeAdapter.NativeToValue(v)
+	in.values.values[i] = Plain(v).v
 }
 
 // activation is Input as the interpreter sees it.
@@ -233,8 +229,19 @@ func (a *activation) ResolveName(name string) (any, bool) {
 // Parent implements interpreter.Activation.
 func (a *activation) Parent() interpreter.Activation { return nil }
 
-// Value is a result whose Go form is only made when asked for.
+// Value is an input or result whose other form is only made when asked for.
 type Value struct{ v ref.Val }
+
+// Plain is a plain Go value for Input.Set, prepared once for many evaluations.
+func Plain(v any) Value {
+	if own, ok := v.(Value); ok {
+		return own
+	}
+	return Value{types.DefaultTypeAdapter.NativeToValue(v)}
+}
+
+// Opaque is a value that expressions can only hand to functions.
+func Opaque(v any) Value { return Value{boxed[any]{opaqueType, v}} }
 
 // Eval evaluates the program.
 func (p *Program) Eval(in *Input) (Value, error) {

@@ -45,7 +45,7 @@ func (b boxed[T]) ConvertToNative(t reflect.Type) (any, error) {
 
 func (b boxed[T]) Equal(other ref.Val) ref.Val {
 	o, ok := other.(boxed[T])
-	return types.Bool(ok && fmt.Sprint(o.value) == fmt.Sprint(b.value))
+	return types.Bool(ok && b.kind != opaqueType && fmt.Sprint(o.value) == fmt.Sprint(b.value))
 }
 
 func (b boxed[T]) ConvertToType(t ref.Type) ref.Val {
@@ -98,6 +98,7 @@ func ordered[T any](kind *types.Type, parse func(string) (T, error), compare fun
 var (
 	quantityType = cel.ObjectType("quantity")
 	semverType   = cel.ObjectType("semver")
+	opaqueType   = cel.ObjectType("opaque")
 )
 
 // maxExponent bounds a quantity's exponent, so that reading one stays cheap.

@@ -1,5 +1,7 @@
 package seawall
 
+import "encoding/json"
+
 // FindingKind is the family a finding belongs to.
 type FindingKind string
 
@@ -51,16 +53,18 @@ type Finding struct {
 	Package       *PackageRef    `json:"package,omitempty"`
 	Vulnerability *Vulnerability `json:"vulnerability,omitempty"`
 	// InUse and Exposed are nil when not known.
-	InUse       *bool    `json:"inUse,omitempty"`
-	Exposed     *bool    `json:"exposed,omitempty"`
-	Time        string   `json:"time,omitempty"`
-	Count       int      `json:"count,omitempty"`
-	Event       *Event   `json:"event,omitempty"`
-	Actor       *Actor   `json:"actor,omitempty"`
-	Evidence    string   `json:"evidence,omitempty"`
-	Remediation string   `json:"remediation,omitempty"`
-	References  []string `json:"references,omitempty"`
-	Frameworks  []string `json:"frameworks,omitempty"`
+	InUse       *bool  `json:"inUse,omitempty"`
+	Exposed     *bool  `json:"exposed,omitempty"`
+	Time        string `json:"time,omitempty"`
+	Count       int    `json:"count,omitempty"`
+	Event       *Event `json:"event,omitempty"`
+	Actor       *Actor `json:"actor,omitempty"`
+	Evidence    string `json:"evidence,omitempty"`
+	Remediation string `json:"remediation,omitempty"`
+	// Patch mends it: a strategic merge patch for Location.Resource, as kubectl patch takes it.
+	Patch      json.RawMessage `json:"patch,omitempty"`
+	References []string        `json:"references,omitempty"`
+	Frameworks []string        `json:"frameworks,omitempty"`
 }
 
 // PackageRef names the package a finding is about.
