@@ -78,7 +78,9 @@ func Read(objects []seawall.Object, o Options) (set *Set, problems []string) {
 	for i := range objects {
 		r.read(&objects[i])
 	}
-	if !o.Live {
+	if o.Live {
+		r.attribute()
+	} else {
 		r.addDefaults(o.Defaults)
 		r.aggregate()
 	}
@@ -208,13 +210,7 @@ func (r *reader) definition(_ Ref, w *written) {
 // selected ones, in the order of their names, an aggregated one's included. The
 // controller overwrites what was written.
 func (r *reader) aggregate() {
-	var sources []*Role
-	for _, role := range r.set.Roles {
-		if role.Kind == "ClusterRole" {
-			sources = append(sources, role)
-		}
-	}
-	slices.SortFunc(sources, func(a, b *Role) int { return strings.Compare(a.Name, b.Name) })
+	sources := r.clusterRoles()
 	closed := make(map[*Role][]Rule, len(r.selectors))
 	for role := range r.selectors {
 		var rules []Rule
@@ -231,6 +227,31 @@ func (r *reader) aggregate() {
 	for role, rules := range closed {
 		role.Rules = rules
 	}
+}
+
+// attribute finds where the rules of a cluster's aggregated roles came from.
+func (r *reader) attribute() {
+	sources := r.clusterRoles()
+	for role := range r.selectors {
+		for _, source := range r.selected(role, sources) {
+			for i := range role.Rules {
+				if role.Rules[i].From == nil && slices.ContainsFunc(source.Rules, func(o Rule) bool { return sameRule(o, role.Rules[i]) }) {
+					role.Rules[i].From = source
+				}
+			}
+		}
+	}
+}
+
+func (r *reader) clusterRoles() []*Role {
+	var list []*Role
+	for _, role := range r.set.Roles {
+		if role.Kind == "ClusterRole" {
+			list = append(list, role)
+		}
+	}
+	slices.SortFunc(list, func(a, b *Role) int { return strings.Compare(a.Name, b.Name) })
+	return list
 }
 
 // selected are the roles with rules of their own that a role takes rules from,
