@@ -40,7 +40,7 @@ func why(q *compliance.Result, o Options) string {
 			failed = append(failed, o.Plain(c.ID)+" ("+counted(c)+")")
 		}
 	}
-	return strings.TrimSuffix(q.Reason+": "+strings.Join(failed, ", "), ": ")
+	return strings.TrimSuffix(q.Reason+": "+strings.Join(failed, ", "), ": ") + exceptions(q, "; ", "")
 }
 
 func (p *printer) byHand(r *compliance.Report) {

@@ -48,7 +48,7 @@ func Table(w io.Writer, r *compliance.Report, o Options) error {
 			section = q.Section
 			p.f("\n%s\n", section)
 		}
-		p.f("  %-14s %-9s %s\n", word(q.Status), q.ID, o.Plain(q.Title))
+		p.f("  %-14s %-9s %s%s\n", word(q.Status), q.ID, o.Plain(q.Title), exceptions(q, " (", ")"))
 		if q.Status == compliance.Fail || o.Verbose {
 			p.checks(q, o)
 		}
@@ -87,6 +87,14 @@ func (p *printer) missing(r *compliance.Report) {
 	for _, m := range r.Scope.Missing {
 		p.f("  %s for %s%s\n", m.Detector, counts(m.Checks, "check"), prefixed(": ", m.Remedy))
 	}
+}
+
+// exceptions tells of findings that were accepted: a pass that has some is not the same as one without.
+func exceptions(q *compliance.Result, before, after string) string {
+	if q.Exceptions == 0 {
+		return ""
+	}
+	return before + counts(q.Exceptions, "exception") + " accepted" + after
 }
 
 // counted says how a check came out in numbers.
