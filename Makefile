@@ -7,7 +7,7 @@ LDFLAGS    := -s -w -X main.version=$(VERSION)
 export CGO_ENABLED := 0
 SHARED     ?= ../shared
 
-.PHONY: run build test lint unit race fuzz bench soak image starter-db clean
+.PHONY: run build test lint unit cluster race fuzz bench soak image starter-db clean
 
 run: build ## scan this machine; print the table, write seawall-report.html
 	@bin/seawall scan host --format table --format html=seawall-report.html
@@ -26,8 +26,11 @@ test: ## install what is missing, lint, test everything, real parts included
 lint: ## golangci-lint (see .golangci.yml for the reason of each linter) and go vet
 	@.ci/lint
 
-unit: ## every test
+unit: cluster ## every test
 	$(GO) test ./...
+
+cluster: ## build the Kubernetes that tests start, once (minutes); go run ./test/cluster up|down is for people
+	@[ "$$(uname)" != Linux ] || $(GO) run ./test/cluster build
 
 race: ## the concurrent packages under the race detector (the only use of cgo)
 	CGO_ENABLED=1 $(GO) test -race -short ./internal/inventory ./internal/scan/... ./internal/source/registry

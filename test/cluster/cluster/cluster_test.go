@@ -183,18 +183,18 @@ func TestStartFails(t *testing.T) {
 	}
 }
 
-// TestNothingIsLeft kills who needs a cluster, then who owns it.
+// TestNothingIsLeft kills who needs a cluster, and, with pods running, who owns it.
 func TestNothingIsLeft(t *testing.T) {
-	if os.Getenv("SEAWALL_TEST_HOLD") != "" {
-		hold(t)
+	if kind := os.Getenv("SEAWALL_TEST_HOLD"); kind != "" {
+		hold(t, kind == "pods")
 	}
 	for _, tt := range []struct {
-		name string
-		kill func(t *testing.T, test, keeper int)
-		down bool
+		name, hold string
+		kill       func(t *testing.T, test, keeper int)
+		down       bool
 	}{
-		{name: "test killed", kill: func(t *testing.T, test, _ int) { kill(t, test) }},
-		{name: "keeper killed", down: true, kill: func(t *testing.T, test, keeper int) {
+		{name: "test killed", hold: "control plane", kill: func(t *testing.T, test, _ int) { kill(t, test) }},
+		{name: "keeper killed", hold: "pods", down: true, kill: func(t *testing.T, test, keeper int) {
 			kill(t, keeper)
 			kill(t, test)
 		}},
@@ -202,7 +202,7 @@ func TestNothingIsLeft(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			program, _ := cluster.Programs(t)
 			cmd := exec.Command(os.Args[0], "-test.run=^TestNothingIsLeft$")
-			cmd.Env = append(os.Environ(), "SEAWALL_TEST_HOLD=1")
+			cmd.Env = append(os.Environ(), "SEAWALL_TEST_HOLD="+tt.hold)
 			stdout, err := cmd.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -246,12 +246,14 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 }
 
-// hold is the other process: it has a cluster with a running pod until it is killed.
-func hold(t *testing.T) {
-	c := cluster.Start(t, cluster.Options{Kubelet: true})
-	ns := c.Namespace(t)
-	c.Apply(t, ns, fmt.Sprintf(webManifest, c.Busybox(t)))
-	c.WaitPod(t, ns, "web")
+// hold is the other process: it has a cluster until it is killed.
+func hold(t *testing.T, pods bool) {
+	c := cluster.Start(t, cluster.Options{Kubelet: pods})
+	if pods {
+		ns := c.Namespace(t)
+		c.Apply(t, ns, fmt.Sprintf(webManifest, c.Busybox(t)))
+		c.WaitPod(t, ns, "web")
+	}
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.NodePID))
 	if err != nil {
 		t.Fatal(err)

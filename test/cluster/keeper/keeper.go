@@ -231,7 +231,7 @@ func (c *cluster) wait(ctx context.Context, program string, ask func(context.Con
 		case e := <-c.failed:
 			return fmt.Errorf("%s: %s\n%s", e.Name, e.Status, lastLines(c.node.Log(e.Name), 15))
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %w (%v)\n%s", program, ctx.Err(), err, lastLines(c.node.Log(program), 15))
+			return fmt.Errorf("%s is not ready: %w (%w)\n%s", program, ctx.Err(), err, lastLines(c.node.Log(program), 15))
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

@@ -112,7 +112,7 @@ func Boot(config Config) (*Machine, error) {
 	}
 	m := &Machine{config: config, init: cmd, stdin: stdin, exits: make(chan Exit, 32)}
 	if err := m.boot(bufio.NewReader(stdout)); err != nil {
-		m.Stop()
+		_ = m.Stop() // there is an error to report already
 		said, _ := os.ReadFile(log.Name())
 		return nil, fmt.Errorf("booting %s: %w\n%s", config.Name, err, said)
 	}
