@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seawall-security/seawall/internal/cli/command"
+	"github.com/seawall-security/seawall/internal/cli/posture"
 	"github.com/seawall-security/seawall/internal/cli/progress"
 	"github.com/seawall-security/seawall/internal/cli/seen"
 	"github.com/seawall-security/seawall/internal/compliance"
@@ -86,6 +87,8 @@ func (a *app) scanCommand() *cobra.Command {
 		a.scanHostCommand(),
 		a.scanSBOMCommand(),
 		a.scanRegistryCommand(),
+		posture.Manifests(a.env(), a.postureScan()),
+		posture.Cluster(a.env(), a.postureScan()),
 	)
 }
 
@@ -156,6 +159,7 @@ func (a *app) scanDirectoryCommand(name, use, short, example, scheme string) *co
 
 func (a *app) scanHostCommand() *cobra.Command {
 	var f scanFlags
+	f.host = true
 	root := "/"
 	cmd := &cobra.Command{
 		Use:     "host",

@@ -30,6 +30,9 @@ type Asset struct {
 	OS     *OS    `json:"os,omitempty"`
 	// Image describes an image asset; nil for everything else.
 	Image *ImageInfo `json:"image,omitempty"`
+	// Workloads run it, as their cluster's objects are named in findings
+	// ("Deployment/shop/web"); for the images of a cluster.
+	Workloads []string `json:"workloads,omitempty"`
 }
 
 // OS is a distribution as its os-release(5) names it.

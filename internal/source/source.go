@@ -74,3 +74,6 @@ type Opener interface {
 	// ErrCorrupt, ErrBound or ErrUsage and carry a hint where there is a next step.
 	Open(ctx context.Context, name string, o Options) (seawall.Target, error)
 }
+
+// Credentials log in to a registry.
+type Credentials struct{ Username, Password, IdentityToken string }

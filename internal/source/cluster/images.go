@@ -1,12 +1,17 @@
 package cluster
 
 import (
+	"context"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/source"
 )
 
 // Image is an image that pods run.
@@ -89,4 +94,58 @@ func (t *Target) Images() []Image {
 	}
 	slices.SortFunc(out, func(a, b Image) int { return strings.Compare(a.ID, b.ID) })
 	return out
+}
+
+// PullSecrets are the credentials an image's pods may pull with, by registry, as
+// in the files of docker: "registry.example.org" or "registry.example.org/team".
+// Each secret is read by its name, when this is called. Credentials beside an
+// error, which wraps seawall.ErrUnreadable, are those of the other secrets.
+func (t *Target) PullSecrets(ctx context.Context, img *Image) (map[string]source.Credentials, error) {
+	keys := map[string]source.Credentials{}
+	var problems []error
+	for _, name := range img.PullSecrets {
+		namespace, secret, _ := strings.Cut(name, "/")
+		var got struct{ Data map[string][]byte }
+		path := "/api/v1/namespaces/" + url.PathEscape(namespace) + "/secrets/" + url.PathEscape(secret)
+		err := t.api.get(ctx, path, &got)
+		if err == nil {
+			err = readDockerConfig(got.Data, keys)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			problems = append(problems, fmt.Errorf("pull secret %s: %w: %w", name, seawall.ErrUnreadable, err))
+		}
+	}
+	return keys, errors.Join(problems...)
+}
+
+// readDockerConfig reads the two forms of pull secrets: docker's config.json, and the older .dockercfg.
+func readDockerConfig(data map[string][]byte, keys map[string]source.Credentials) error {
+	type auth struct{ Username, Password, Auth, IdentityToken string }
+	var config struct{ Auths map[string]auth }
+	text, err := data[".dockerconfigjson"], error(nil)
+	if text != nil {
+		err = json.Unmarshal(text, &config)
+	} else {
+		err = json.Unmarshal(data[".dockercfg"], &config.Auths)
+	}
+	if err != nil {
+		return errors.New("not a docker configuration") // the cause would quote it
+	}
+	for registry, a := range config.Auths {
+		c := source.Credentials{Username: a.Username, Password: a.Password, IdentityToken: a.IdentityToken}
+		if a.Auth != "" {
+			pair, err := base64.StdEncoding.DecodeString(a.Auth)
+			if err != nil {
+				return errors.New("not a docker configuration: auth is no base64")
+			}
+			c.Username, c.Password, _ = strings.Cut(string(pair), ":")
+		}
+		registry = strings.TrimPrefix(strings.TrimPrefix(registry, "https://"), "http://")
+		registry = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(registry, "/"), "/v2"), "/v1")
+		keys[registry] = c
+	}
+	return nil
 }

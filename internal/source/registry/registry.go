@@ -40,6 +40,9 @@ type Opener struct {
 	// CertDirs hold certificate authorities by registry (DIR/HOST[:PORT]/*.crt);
 	// nil is where docker and podman look.
 	CertDirs []string
+	// Keys are credentials by registry ("registry.example.org", "docker.io/team"),
+	// asked before docker's and podman's.
+	Keys map[string]source.Credentials
 	// Wait pauses between tries; nil really waits.
 	Wait waitFunc
 }
@@ -123,7 +126,7 @@ func (op Opener) connect(ctx context.Context, r name.Reference, o source.Options
 	if err != nil {
 		return nil, err
 	}
-	auth, err := authn.Resolve(ctx, authn.DefaultKeychain, r.Context())
+	auth, err := authn.Resolve(ctx, op.keychain(), r.Context())
 	if err != nil {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}
