@@ -66,7 +66,7 @@ func ownRules() []detect.Rule {
 // explainers are the detectors with rules of their own.
 func explainers() []detect.Explainer {
 	var all scannerFlags
-	all.scanners = scannerNames()
+	all.scanners, all.host = scannerNames(), true
 	var cfg scan.Config
 	if all.complete(&cfg, nil) != nil {
 		return nil // only users' own rule files can fail

@@ -15,11 +15,13 @@ import (
 	"github.com/seawall-security/seawall/internal/detect/license"
 	"github.com/seawall-security/seawall/internal/detect/malware"
 	"github.com/seawall-security/seawall/internal/detect/misconfig/dockerfile"
+	"github.com/seawall-security/seawall/internal/detect/misconfig/host"
 	"github.com/seawall-security/seawall/internal/detect/misconfig/image"
 	"github.com/seawall-security/seawall/internal/detect/secret"
 	"github.com/seawall-security/seawall/internal/detect/secret/live"
 	"github.com/seawall-security/seawall/internal/inventory"
 	inventoryall "github.com/seawall-security/seawall/internal/inventory/all"
+	"github.com/seawall-security/seawall/internal/inventory/hostcfg"
 	"github.com/seawall-security/seawall/internal/inventory/ospkg"
 	"github.com/seawall-security/seawall/internal/scan"
 	"github.com/seawall-security/seawall/internal/seawall"
@@ -38,6 +40,7 @@ type scannerFlags struct {
 	licenseAllow  []string
 	licenseDeny   []string
 	bases         []string
+	host          bool // a machine is scanned: how it is configured is judged, too
 }
 
 func scannerNames() []string { return []string{"vuln", "secret", "malware", "misconfig", "license"} }
@@ -74,6 +77,9 @@ func (f *scannerFlags) complete(cfg *scan.Config, r *db.Reader) error {
 		case "misconfig":
 			addScanner(cfg, dockerfile.Collector{}, dockerfile.Detector{})
 			cfg.Detectors = append(cfg.Detectors, image.Detector{})
+			if f.host {
+				addScanner(cfg, hostcfg.New(), host.New())
+			}
 		case "license":
 			var detector *license.Detector
 			if detector, err = license.New(f.licenseAllow, f.licenseDeny); err == nil {

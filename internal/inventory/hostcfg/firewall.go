@@ -49,7 +49,7 @@ func (s *system) firewall() {
 		}
 	}
 	data["tools"], data["count"] = list(tools), strconv.Itoa(len(tools))
-	s.emit("host/firewall", "", data)
+	s.emit("host/firewall", "etc", data)
 }
 
 // ufw reads the default policies; ufw always lets the loopback interface pass.

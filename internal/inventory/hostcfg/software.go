@@ -1,6 +1,7 @@
 package hostcfg
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ func (s *system) packages() {
 		s.emit("host/unread", "", map[string]string{"resource": "host/packages", "reason": "no package database was read"})
 		return
 	}
-	s.emit("host/packages", "", s.installed)
+	s.emit("host/packages", s.packageDatabase, s.installed)
 }
 
 // role says whether the host runs containers: it then forwards packets and has overlay mounts.
@@ -217,5 +218,5 @@ func (s *system) updates() {
 			data["automatic"] = "true"
 		}
 	}
-	s.emit("host/updates", "", data)
+	s.emit("host/updates", cmp.Or(s.packageDatabase, "boot"), data)
 }

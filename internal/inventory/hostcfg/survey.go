@@ -29,7 +29,7 @@ func sensitive() []string {
 func isStated(p string) bool {
 	switch p {
 	case "etc/audit/audit.rules", "etc/cron.deny", "etc/at.deny", "usr/sbin/sshd", "etc/systemd/journald.conf", "etc/systemd/coredump.conf",
-		"etc/security/limits.conf", "etc/apt/sources.list":
+		"etc/security/limits.conf", "etc/apt/sources.list", "var/log/journal":
 		return true
 	}
 	return false
@@ -167,7 +167,7 @@ func isSystemFile(p string) bool {
 // isPublicLog tells logs that programs of all users read.
 func isPublicLog(p string) bool {
 	switch path.Base(p) {
-	case "wtmp", "lastlog", "faillog", "dpkg.log", "alternatives.log", "fontconfig.log", "history.log", "eipp.log.xz", "bootstrap.log":
+	case "wtmp", "btmp", "lastlog", "faillog", "dpkg.log", "alternatives.log", "fontconfig.log", "history.log", "eipp.log.xz", "bootstrap.log":
 		return true
 	}
 	return strings.HasPrefix(p, "var/log/journal/") || strings.HasPrefix(p, "var/log/pods/") || strings.HasPrefix(p, "var/log/containers/")
@@ -236,7 +236,7 @@ func (s *system) filesystem() {
 		data["unowned"] = unowned(t.owners, users)
 		data["ungrouped"] = unowned(t.groups, groups)
 	}
-	s.emit("host/filesystem", "", data)
+	s.emit("host/filesystem", "/", data)
 	for _, p := range slices.Sorted(maps.Keys(s.files)) {
 		kind := "host/file/" + p
 		switch {

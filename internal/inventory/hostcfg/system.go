@@ -28,6 +28,8 @@ type system struct {
 	running map[string]bool
 	// installed are the operating system's packages.
 	installed map[string]string
+	// packageDatabase is the path of the first one.
+	packageDatabase string
 
 	facts []seawall.ConfigFact
 	// unread are the files the running topic missed.
@@ -65,6 +67,9 @@ func newSystem(m *inventory.Merged, t *tally) *system {
 	for i := range m.Packages {
 		if p := &m.Packages[i]; p.Kind == "os" {
 			s.installed[p.Name] = p.Version
+			if s.packageDatabase == "" && len(p.Locations) > 0 {
+				s.packageDatabase = p.Locations[0].Path
+			}
 		}
 	}
 	return s

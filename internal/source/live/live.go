@@ -152,6 +152,9 @@ func (r *reader) kernel() error {
 			data[key] = strings.TrimSpace(v)
 		}
 	}
+	if data["lsm"] != "" && data["lockdown"] == "" { // securityfs is there, and the module is not
+		data["lockdown"] = "none"
+	}
 	if _, err := r.root.Stat("sys/fs/cgroup/cgroup.controllers"); err == nil {
 		data["cgroup"] = "2"
 	}

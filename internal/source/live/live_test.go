@@ -183,7 +183,7 @@ func TestPrefix(t *testing.T) {
 	}
 	want := map[string][]map[string]string{
 		"host/kernel": {{"release": "6.1.0-1", "version": "Linux version 6.1.0", "cmdline": "root=/dev/sda audit=1",
-			"lsm": "capability,apparmor", "cgroup": "2", "cpu.meltdown": "Vulnerable"}},
+			"lsm": "capability,apparmor", "lockdown": "none", "cgroup": "2", "cpu.meltdown": "Vulnerable"}},
 		"host/sysctl":  {{"kernel.osrelease": "6.1.0-1", "net.ipv4.conf.all.x": "1", "net.ipv4.tcp_rmem": "4096 131072 6291456"}},
 		"host/mounts":  {{"/": "ext4 rw", "/a b": "tmpfs rw,nodev"}},
 		"host/modules": {{"dccp": "loaded"}},
