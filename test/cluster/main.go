@@ -2,10 +2,12 @@
 
 // Command cluster starts and stops a real Kubernetes for people:
 //
-//	go run ./test/cluster up [--kubelet]    start one (or find it running) and print its KUBECONFIG
-//	go run ./test/cluster down              stop all clusters of this machine, remove what killed ones left
-//	go run ./test/cluster build             build its programs into the cache
+//	go run ./test/cluster up [--kubelet|--kubeadm]      start one (or find it running), print its KUBECONFIG
+//	go run ./test/cluster down                        stop all clusters of this machine, remove what killed ones left
+//	go run ./test/cluster build                       build its programs into the cache
 //
+// Without a flag it is the control plane alone. With --kubelet it runs pods, with
+// --kubeadm the control plane itself is pods, as kubeadm does it.
 // The other commands are its own: keep is the process that owns a cluster
 // (package keeper), node-enter and node-init start a node (package node).
 // Tests use package test/cluster/cluster.
@@ -40,7 +42,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	switch args[0] {
 	case "up":
-		return up(ctx, slices.Contains(args, "--kubelet"))
+		return up(ctx, slices.Contains(args, "--kubelet"), slices.Contains(args, "--kubeadm"))
 	case "down":
 		return keeper.Down(ctx)
 	case "build":
@@ -56,10 +58,10 @@ func run(ctx context.Context, args []string) error {
 	case "node-init":
 		return node.Init(args[1])
 	}
-	return fmt.Errorf("usage: go run ./test/cluster up [--kubelet] | down | build")
+	return fmt.Errorf("usage: go run ./test/cluster up [--kubelet | --kubeadm] | down | build")
 }
 
-func up(ctx context.Context, kubelet bool) error {
+func up(ctx context.Context, kubelet, kubeadm bool) error {
 	kube, err := kubebinary.Build(ctx)
 	if err != nil {
 		return err
@@ -68,11 +70,8 @@ func up(ctx context.Context, kubelet bool) error {
 	if err != nil {
 		return err
 	}
-	key := "up"
-	if kubelet {
-		key = "up with kubelet"
-	}
-	state, err := keeper.Share(ctx, self, keeper.Spec{Kube: kube, Key: key, Options: keeper.Options{Kubelet: kubelet}})
+	key := fmt.Sprintf("up, kubelet %v, kubeadm %v", kubelet, kubeadm)
+	state, err := keeper.Share(ctx, self, keeper.Spec{Kube: kube, Key: key, Options: keeper.Options{Kubelet: kubelet, Kubeadm: kubeadm}})
 	if err != nil {
 		return err
 	}

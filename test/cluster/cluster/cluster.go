@@ -114,7 +114,7 @@ func prepare(t testing.TB, options Options) (program string, spec keeper.Spec) {
 	testenv.Linux(t)
 	testenv.Root(t)
 	tools := []string{"ip"}
-	if options.Kubelet {
+	if options.Kubelet || options.Kubeadm {
 		tools = append(tools, "containerd", "runc", "nft", "busybox")
 	}
 	for _, tool := range tools {
@@ -281,7 +281,7 @@ func (c *Cluster) WaitPod(t testing.TB, namespace, name string) Object {
 // ("seawall.test/app:1": with a tag other than latest, which kubelet would pull).
 func (c *Cluster) ImportImage(t testing.TB, ref string, img v1.Image) {
 	t.Helper()
-	if err := image.Import(t.Context(), c.Containerd(), ref, img); err != nil {
+	if err := image.Import(t.Context(), c.Containerd(), img, ref); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -320,6 +320,7 @@ func (c *Cluster) Kubectl(t testing.TB, args ...string) string {
 }
 
 // Logs is what a program of the cluster has said: kube-apiserver, kubelet, containerd, …
+// With Options.Kubeadm those of the control plane are pods, in kube-system.
 func (c *Cluster) Logs(t testing.TB, program string) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(c.Dir, "log", program+".log"))

@@ -91,9 +91,9 @@ func Busybox(entrypoint ...string) (v1.Image, error) {
 	return FromFiles(files, entrypoint...)
 }
 
-// Import puts image into the containerd behind socket, as ref, where kubelet finds it.
-// Its digest stays what it is.
-func Import(ctx context.Context, socket, ref string, image v1.Image) error {
+// Import puts image into the containerd behind socket, by the names refs, where kubelet
+// finds it. Its digest stays what it is.
+func Import(ctx context.Context, socket string, image v1.Image, refs ...string) error {
 	dir, err := os.MkdirTemp("", "seawall-image")
 	if err != nil {
 		return err
@@ -103,8 +103,11 @@ func Import(ctx context.Context, socket, ref string, image v1.Image) error {
 	if err != nil {
 		return err
 	}
-	if err := path.AppendImage(image, layout.WithAnnotations(map[string]string{"io.containerd.image.name": ref})); err != nil {
-		return err
+	for _, ref := range refs {
+		name := layout.WithAnnotations(map[string]string{"io.containerd.image.name": ref})
+		if err := path.AppendImage(image, name); err != nil {
+			return err
+		}
 	}
 	archive := filepath.Join(dir, "image.tar")
 	if out, err := exec.CommandContext(ctx, "tar", "-C", dir, "-cf", archive, "oci-layout", "index.json", "blobs").CombinedOutput(); err != nil {
@@ -112,7 +115,7 @@ func Import(ctx context.Context, socket, ref string, image v1.Image) error {
 	}
 	out, err := exec.CommandContext(ctx, "ctr", "--address", socket, "--namespace", "k8s.io", "images", "import", archive).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("importing %s: %w: %s", ref, err, out)
+		return fmt.Errorf("importing %s: %w: %s", refs, err, out)
 	}
 	return nil
 }

@@ -33,8 +33,8 @@ func (c *cluster) writeConfig() error {
 		return err
 	}
 	options := c.spec.Options
-	files["kubelet-config.yaml"] = asJSON(c.kubeletConfig())
-	files["kube-proxy-config.yaml"] = asJSON(c.proxyConfig())
+	files["../var-lib-kubelet/config.yaml"] = asJSON(c.kubeletConfig())
+	files["kube-proxy-config.yaml"] = asJSON(c.proxyConfig(etc + "/kube-proxy.conf"))
 	files["resolv.conf"] = "nameserver " + c.slot.dnsService() + "\n"
 	files["containerd.toml"] = fmt.Sprintf(containerdConfig, podImage)
 	for name, content := range map[string]string{
@@ -45,6 +45,9 @@ func (c *cluster) writeConfig() error {
 		if content != "" {
 			files[name] = content
 		}
+	}
+	if options.Kubeadm {
+		maps.Copy(files, c.staticPods())
 	}
 	maps.Copy(files, options.Files)
 	for name, content := range files {
@@ -206,7 +209,7 @@ func (c *cluster) usualFlags(program string) map[string]string {
 			"kubeconfig": etc + "/scheduler.conf", "bind-address": "127.0.0.1", "leader-elect": "false",
 		}
 	case "kubelet":
-		return map[string]string{"config": etc + "/kubelet-config.yaml", "kubeconfig": etc + "/kubelet.conf", "node-ip": c.slot.nodeAddress()}
+		return map[string]string{"config": "/var/lib/kubelet/config.yaml", "kubeconfig": etc + "/kubelet.conf", "node-ip": c.slot.nodeAddress()}
 	}
 	return map[string]string{"config": etc + "/kube-proxy-config.yaml", "hostname-override": c.slot.name()}
 }
@@ -262,11 +265,11 @@ func (c *cluster) kubeletConfig() map[string]any {
 	return config
 }
 
-func (c *cluster) proxyConfig() map[string]any {
+func (c *cluster) proxyConfig(kubeconfig string) map[string]any {
 	return map[string]any{
 		"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
 		"mode": "nftables", "clusterCIDR": c.slot.pods(),
-		"clientConnection": map[string]any{"kubeconfig": etc + "/kube-proxy.conf"},
+		"clientConnection": map[string]any{"kubeconfig": kubeconfig},
 		// These are the real machine's.
 		"conntrack": map[string]any{"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
 	}

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/seawall-security/seawall/test/cluster/image"
@@ -24,6 +25,9 @@ import (
 
 // auditDir is on the node; the slot's audit directory shows there.
 const auditDir = "/var/log/kubernetes/audit"
+
+// bin has the programs, on the node.
+const bin = "/usr/local/bin/"
 
 // startTimeout is long enough for a machine with much else to do.
 const startTimeout = 4 * time.Minute
@@ -134,7 +138,10 @@ func (c *cluster) start(ctx context.Context) error {
 	if err := c.writeConfig(); err != nil {
 		return err
 	}
-	binds := []node.Bind{{Source: c.spec.Kube, Target: "/usr/local/bin/kube"}}
+	var binds []node.Bind
+	for _, program := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"} {
+		binds = append(binds, node.Bind{Source: c.spec.Kube, Target: bin + program})
+	}
 	for source, target := range map[string]string{
 		"etc-kubernetes": etc, "etc-cni": "/etc/cni/net.d", "audit": auditDir, "run-containerd": "/run/containerd",
 		"var-lib-containerd": "/var/lib/containerd", "var-lib-kubelet": "/var/lib/kubelet",
@@ -183,11 +190,14 @@ func logTo(path string) error {
 }
 
 func (c *cluster) startPrograms(ctx context.Context) error {
+	if c.spec.Options.Kubeadm {
+		return c.startKubeadm(ctx)
+	}
 	if err := c.run("etcd", "kube-apiserver"); err != nil {
 		return err
 	}
 	if c.spec.Options.Kubelet {
-		if err := c.node.Start(node.Process{Name: "containerd", Args: []string{"containerd", "--config", etc + "/containerd.toml"}}); err != nil {
+		if err := c.startContainerd(); err != nil {
 			return err
 		}
 	}
@@ -200,7 +210,7 @@ func (c *cluster) startPrograms(ctx context.Context) error {
 	if !c.spec.Options.Kubelet {
 		return nil
 	}
-	if err := c.wait(ctx, "containerd", c.importPause); err != nil {
+	if err := c.wait(ctx, "containerd", c.importImages); err != nil {
 		return err
 	}
 	if err := c.run("kubelet", "kube-proxy"); err != nil {
@@ -209,10 +219,14 @@ func (c *cluster) startPrograms(ctx context.Context) error {
 	return c.wait(ctx, "kubelet", c.nodeReady)
 }
 
+func (c *cluster) startContainerd() error {
+	return c.node.Start(node.Process{Name: "containerd", Args: []string{"containerd", "--config", etc + "/containerd.toml"}})
+}
+
 // run starts programs of Kubernetes with their flags.
 func (c *cluster) run(programs ...string) error {
 	for _, program := range programs {
-		args := append([]string{"/usr/local/bin/kube", program}, c.flags(program)...)
+		args := append([]string{bin + program}, c.flags(program)...)
 		if err := c.node.Start(node.Process{Name: program, Args: args}); err != nil {
 			return err
 		}
@@ -258,20 +272,28 @@ func (c *cluster) connect() error {
 }
 
 func (c *cluster) get(ctx context.Context, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url()+path, nil)
+	return c.send(ctx, http.MethodGet, path, "")
+}
+
+// send sends a request whose body, if any, is an object to apply.
+func (c *cluster) send(ctx context.Context, method, path, body string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.url()+path, strings.NewReader(body))
 	if err != nil {
 		return nil, err
+	}
+	if body != "" {
+		request.Header.Set("Content-Type", "application/apply-patch+yaml")
 	}
 	response, err := c.client.Do(request)
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", path, response.Status)
+	answer, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode/100 != 2 {
+		err = fmt.Errorf("%s: %s: %s", path, response.Status, answer)
 	}
-	return body, err
+	return answer, err
 }
 
 func (c *cluster) apiReady(ctx context.Context) error {
@@ -303,8 +325,9 @@ func (c *cluster) nodeReady(ctx context.Context) error {
 	return errors.New("the node has no condition yet")
 }
 
-// importPause gives containerd the image of pod sandboxes: a program that sleeps.
-func (c *cluster) importPause(ctx context.Context) error {
+// importImages gives containerd the image of pod sandboxes, a program that sleeps, and the
+// same by the names of the control plane's.
+func (c *cluster) importImages(ctx context.Context) error {
 	state := c.state()
 	if _, err := os.Stat(state.Containerd()); err != nil {
 		return err
@@ -313,5 +336,5 @@ func (c *cluster) importPause(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return image.Import(ctx, state.Containerd(), podImage, pause)
+	return image.Import(ctx, state.Containerd(), pause, append(kubeadmImages(), podImage)...)
 }

@@ -14,6 +14,9 @@ package keeper
 type Options struct {
 	// Kubelet adds a node that runs pods: containerd, kubelet, kube-proxy, pod network.
 	Kubelet bool
+	// Kubeadm lays the cluster out as kubeadm does: the control plane in static pods, kube-proxy
+	// in a DaemonSet, files and ConfigMaps where kubeadm has them. It implies Kubelet.
+	Kubeadm bool
 	// Flags are set over the usual ones, by program: kube-apiserver, kube-controller-manager,
 	// kube-scheduler, etcd, kubelet, kube-proxy. A flag is named without dashes; Unset takes one away.
 	Flags map[string]map[string]string

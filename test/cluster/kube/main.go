@@ -1,5 +1,5 @@
 // Command kube is every program of a Kubernetes cluster in one: it runs the one
-// its first argument names.
+// its first argument names, or the one whose name it has been given itself.
 //
 //	kube etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|kube-proxy|kubectl [flags]
 //	kube authz <questions >answers
@@ -29,6 +29,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
@@ -43,15 +45,19 @@ import (
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
-const programs = "etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubelet, kube-proxy, kubectl, authz"
+var programs = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl", "authz"}
 
 func main() {
-	if len(os.Args) < 2 {
+	// The programs read os.Args: their own name and flags are all they see.
+	if program := filepath.Base(os.Args[0]); slices.Contains(programs, program) {
+		os.Args[0] = program
+	} else {
+		os.Args = os.Args[1:]
+	}
+	if len(os.Args) == 0 {
 		fmt.Fprintln(os.Stderr, "usage: kube PROGRAM [flags]; programs:", programs)
 		os.Exit(2)
 	}
-	// The programs read os.Args: their own name and flags are all they see.
-	os.Args = os.Args[1:]
 	os.Exit(run(os.Args[0]))
 }
 
@@ -79,6 +85,6 @@ func run(program string) int {
 		}
 		return 0
 	}
-	fmt.Fprintf(os.Stderr, "unknown program %q; programs: %s\n", program, programs)
+	fmt.Fprintf(os.Stderr, "unknown program %q; programs: %v\n", program, programs)
 	return 2
 }
