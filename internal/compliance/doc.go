@@ -2,7 +2,8 @@
 // benchmark, …) which of its requirements hold, by what evidence, and what
 // could not be shown.
 //
-//	frameworks/*.yaml   requirement → rules, benchmark numbers, kinds of finding  ┐
+//	topics.yaml         subject → rules, benchmark numbers, kinds of finding      ┐
+//	frameworks/*.yaml   requirement → topics, and the same directly               │
 //	benchmarks/*.csv    number, role, assessment (controls name the numbers)      ├─► Evaluate ─► Report ─► view
 //	[]Control           every rule of every detector of this program              │
 //	[]Input             scan reports, one or many                                 ┘

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ import (
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
-//go:embed frameworks/*.yaml benchmarks/*.csv
+//go:embed frameworks/*.yaml benchmarks/*.csv topics.yaml
 var files embed.FS
 
 // Framework is one published set of requirements.
@@ -53,6 +54,19 @@ type Requirement struct {
 	ID    string `yaml:"id" json:"id"`
 	Title string `yaml:"title" json:"title"`
 	Text  string `yaml:"text" json:"text,omitempty"`
+	// Topics are subjects of topics.yaml; loading adds what each selects to Rules,
+	// Benchmarks and Kinds.
+	Topics    []string `yaml:"topics" json:"topics,omitempty"`
+	Selection `yaml:",inline"`
+	// ByHand is what no tool can show.
+	ByHand []string `yaml:"byHand" json:"byHand,omitempty"`
+	// Role and Automated are a benchmark's own words on a number of its list.
+	Role      string `yaml:"-" json:"role,omitempty"`
+	Automated bool   `yaml:"-" json:"automated,omitempty"`
+}
+
+// Selection selects findings.
+type Selection struct {
 	// Rules are rule identifiers; one that ends with * is a prefix.
 	Rules []string `yaml:"rules" json:"rules,omitempty"`
 	// Benchmarks are identifiers the rules name ("cis-k8s-1.12:1.2.*"): all rules with
@@ -60,11 +74,30 @@ type Requirement struct {
 	Benchmarks []string `yaml:"benchmarks" json:"benchmarks,omitempty"`
 	// Kinds are families of findings.
 	Kinds []Kind `yaml:"kinds" json:"kinds,omitempty"`
-	// ByHand is what no tool can show.
-	ByHand []string `yaml:"byHand" json:"byHand,omitempty"`
-	// Role and Automated are a benchmark's own words on a number of its list.
-	Role      string `yaml:"-" json:"role,omitempty"`
-	Automated bool   `yaml:"-" json:"automated,omitempty"`
+}
+
+// Topic is a subject several frameworks ask for.
+type Topic struct {
+	Title     string `yaml:"title"`
+	Selection `yaml:",inline"`
+}
+
+// Topics returns all topics by name.
+func Topics() (map[string]Topic, error) {
+	raw, err := files.ReadFile("topics.yaml")
+	if err != nil {
+		return nil, err
+	}
+	var topics map[string]Topic
+	if err := strict(raw, &topics); err != nil {
+		return nil, fmt.Errorf("topics.yaml: %w", err)
+	}
+	for name, t := range topics {
+		if err := t.check(); err != nil {
+			return nil, fmt.Errorf("topics.yaml: %s: %w", name, err)
+		}
+	}
+	return topics, nil
 }
 
 // Kind selects findings of a kind.
@@ -142,9 +175,13 @@ func All(controls []Control) ([]*Framework, error) {
 	if err != nil {
 		return nil, err
 	}
+	topics, err := Topics()
+	if err != nil {
+		return nil, err
+	}
 	var all []*Framework
 	for _, entry := range names {
-		f, err := embedded(entry.Name(), controls)
+		f, err := embedded(entry.Name(), topics, controls)
 		if err != nil {
 			return nil, err
 		}
@@ -153,12 +190,12 @@ func All(controls []Control) ([]*Framework, error) {
 	return all, nil
 }
 
-func embedded(name string, controls []Control) (*Framework, error) {
+func embedded(name string, topics map[string]Topic, controls []Control) (*Framework, error) {
 	raw, err := files.ReadFile("frameworks/" + name)
 	if err != nil {
 		return nil, err
 	}
-	f, err := decode(name, raw)
+	f, err := decode(name, raw, topics)
 	if err != nil || f.Numbers == "" {
 		return f, err
 	}
@@ -177,7 +214,11 @@ func Parse(name string, raw []byte) (*Framework, error) {
 	if len(raw) > MaxFrameworkBytes {
 		return nil, fmt.Errorf("%s: %d bytes, the bound is %d: %w", name, len(raw), MaxFrameworkBytes, seawall.ErrBound)
 	}
-	f, err := decode(name, raw)
+	topics, err := Topics()
+	if err != nil {
+		return nil, err
+	}
+	f, err := decode(name, raw, topics)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", err, seawall.ErrUsage)
@@ -187,20 +228,60 @@ func Parse(name string, raw []byte) (*Framework, error) {
 	return f, nil
 }
 
-func decode(name string, raw []byte) (*Framework, error) {
-	d := yaml.NewDecoder(bytes.NewReader(raw))
-	d.KnownFields(true)
+func decode(name string, raw []byte, topics map[string]Topic) (*Framework, error) {
 	var f Framework
-	if err := d.Decode(&f); err != nil {
+	if err := strict(raw, &f); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: more than one document", name)
 	}
 	if err := f.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	if err := f.resolve(topics); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
 	return &f, nil
+}
+
+// strict decodes one YAML document whose keys must all be known.
+func strict(raw []byte, into any) error {
+	d := yaml.NewDecoder(bytes.NewReader(raw))
+	d.KnownFields(true)
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return errors.New("more than one document")
+	}
+	return nil
+}
+
+// resolve adds to each requirement what its topics select.
+func (f *Framework) resolve(topics map[string]Topic) error {
+	for i := range f.Sections {
+		for j := range f.Sections[i].Requirements {
+			r := &f.Sections[i].Requirements[j]
+			for _, name := range r.Topics {
+				t, ok := topics[name]
+				if !ok {
+					return fmt.Errorf("requirement %s: unknown topic %q (want one of %s)", r.ID, name, strings.Join(slices.Sorted(maps.Keys(topics)), ", "))
+				}
+				r.Rules = union(r.Rules, t.Rules)
+				r.Benchmarks = union(r.Benchmarks, t.Benchmarks)
+				r.Kinds = union(r.Kinds, t.Kinds)
+			}
+		}
+	}
+	return nil
+}
+
+// union appends what is not there yet.
+func union[T comparable](list, more []T) []T {
+	for _, v := range more {
+		if !slices.Contains(list, v) {
+			list = append(list, v)
+		}
+	}
+	return list
 }
 
 // check finds what decoding cannot: a requirement that nothing shows would pass
@@ -217,8 +298,8 @@ func (f *Framework) check() error {
 				return fmt.Errorf("section %q: a requirement needs an id and a title", s.Title)
 			case seen[r.ID]:
 				return fmt.Errorf("requirement %s: it is there twice", r.ID)
-			case len(r.Rules)+len(r.Benchmarks)+len(r.Kinds)+len(r.ByHand) == 0:
-				return fmt.Errorf("requirement %s: neither rules, benchmarks, kinds nor byHand", r.ID)
+			case len(r.Topics)+len(r.Rules)+len(r.Benchmarks)+len(r.Kinds)+len(r.ByHand) == 0:
+				return fmt.Errorf("requirement %s: neither topics, rules, benchmarks, kinds nor byHand", r.ID)
 			}
 			seen[r.ID] = true
 			if err := r.check(); err != nil {
@@ -229,18 +310,18 @@ func (f *Framework) check() error {
 	return nil
 }
 
-func (r *Requirement) check() error {
-	for _, pattern := range slices.Concat(r.Rules, r.Benchmarks) {
+func (s *Selection) check() error {
+	for _, pattern := range slices.Concat(s.Rules, s.Benchmarks) {
 		if i := strings.IndexByte(pattern, '*'); pattern == "" || i == 0 || i > 0 && i < len(pattern)-1 {
 			return fmt.Errorf("pattern %q: want an identifier, or the beginning of one and *", pattern)
 		}
 	}
-	for _, b := range r.Benchmarks {
+	for _, b := range s.Benchmarks {
 		if !strings.Contains(b, ":") && !strings.HasSuffix(b, "*") {
 			return fmt.Errorf("benchmark %q: want framework:number, or the beginning of one and *", b)
 		}
 	}
-	for _, k := range r.Kinds {
+	for _, k := range s.Kinds {
 		if !slices.Contains(kinds(), k.Kind) {
 			return fmt.Errorf("unknown kind %q (want one of %v)", k.Kind, kinds())
 		}

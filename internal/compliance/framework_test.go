@@ -21,7 +21,7 @@ func TestFrameworksByName(t *testing.T) {
 	for name, want := range map[string]string{
 		"pci-dss": "pci-dss-4.0", "PCI-DSS-4.0": "pci-dss-4.0", "nist-800-190": "nist-800-190", "nist-800-53": "nist-800-53-r5", "hipaa": "hipaa", "gdpr": "gdpr",
 		"soc2": "soc2", "iso-27001": "iso-27001-2022", "mitre": "mitre-attack", "owasp-k8s-2022": "owasp-k8s-2022", "owasp": "owasp-k8s-2025", "nsa-cisa": "nsa-cisa",
-		"cis": "cis-k8s-1.12", "cis-docker": "cis-docker-1.6", "eks": "cis-eks-1.7.0", "gke": "cis-gke-1.8.0", "aks": "cis-aks-1.8", "rke2": "cis-rke2-1.7", "k3s": "cis-k3s-1.8",
+		"cis": "cis-k8s-1.12", "cis-docker": "cis-docker-1.6", "eks": "cis-eks-1.7", "gke": "cis-gke-1.8", "aks": "cis-aks-1.8", "rke2": "cis-rke2-1.7", "k3s": "cis-k3s-1.8",
 		"cis-linux": "cis-linux", "pss": "pss-baseline", "pss-restricted": "pss-restricted", "hip": "hipaa",
 	} {
 		f, err := compliance.Load(name, nil)
@@ -57,7 +57,7 @@ func TestNamesAreUnique(t *testing.T) {
 func TestEveryBenchmarkNumber(t *testing.T) {
 	dir := testenv.Shared(t, "benchmarks")
 	for file, id := range map[string]string{
-		"cis-1.12.csv": "cis-k8s-1.12", "cis-docker.csv": "cis-docker-1.6", "eks-1.7.0.csv": "cis-eks-1.7.0", "gke-1.8.0.csv": "cis-gke-1.8.0",
+		"cis-1.12.csv": "cis-k8s-1.12", "cis-docker.csv": "cis-docker-1.6", "eks-1.7.0.csv": "cis-eks-1.7", "gke-1.8.0.csv": "cis-gke-1.8",
 		"aks-1.8.csv": "cis-aks-1.8", "rke2-cis-1.7.csv": "cis-rke2-1.7", "k3s-cis-1.8.csv": "cis-k3s-1.8",
 	} {
 		f, err := compliance.Load(id, nil)
@@ -155,6 +155,7 @@ func TestFilesWithMistakes(t *testing.T) {
 		"star inside":      {"id: a\ntitle: b\nsections: [{title: c, requirements: [{id: '1', title: d, rules: ['SW-*-1']}]}]", `pattern "SW-*-1"`},
 		"no benchmark":     {"id: a\ntitle: b\nsections: [{title: c, requirements: [{id: '1', title: d, benchmarks: ['5.1']}]}]", "want framework:number"},
 		"a list of ours":   {"id: a\ntitle: b\nnumbers: cis-1.12.csv", "built-in"},
+		"unknown topic":    {"id: a\ntitle: b\nsections: [{title: c, requirements: [{id: '1', title: d, topics: [pod]}]}]", `unknown topic "pod"`},
 		"two documents":    {"id: a\ntitle: b\n---\nid: c\ntitle: d", "more than one document"},
 	} {
 		t.Run(name, func(t *testing.T) {

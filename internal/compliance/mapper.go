@@ -135,7 +135,7 @@ func (m *Mapper) Frameworks(f *seawall.Finding, now time.Time) []string {
 }
 
 // takes tells whether a finding is evidence for a requirement, by its selectors alone.
-func (r *Requirement) takes(f *seawall.Finding, now time.Time) bool {
+func (r *Selection) takes(f *seawall.Finding, now time.Time) bool {
 	return anyMatches(r.Rules, f.Rule) || anyMatches(r.Benchmarks, f.Frameworks...) ||
 		slices.ContainsFunc(r.Kinds, func(k Kind) bool { return k.counts(f, now) })
 }
