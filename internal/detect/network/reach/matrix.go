@@ -1,0 +1,376 @@
+package reach
+
+import (
+	"iter"
+	"slices"
+
+	"github.com/seawall-security/seawall/internal/detect/network/ipset"
+	"github.com/seawall-security/seawall/internal/detect/network/portset"
+)
+
+// fill works out the reach between all classes. Per family it is the ports that
+// the destination lets in and the source lets out.
+func (m *Model) fill() {
+	n := len(m.classes)
+	row := make([]setID, n)
+	for f := range families {
+		if !m.has[f] {
+			continue
+		}
+		over := make([]setID, n*n)
+		for dst := range m.classes {
+			m.row(dst, Ingress, f, over[dst*n:dst*n+n])
+		}
+		for src := range m.classes {
+			m.row(src, Egress, f, row)
+			for dst := range m.classes {
+				at := dst*n + src
+				over[at] = m.sets.both(over[at], row[dst])
+			}
+		}
+		m.over[f] = over
+	}
+}
+
+// row is the ports a class lets in from, or out to, each class over a family.
+func (m *Model) row(subject int, d Direction, f family, out []setID) {
+	cl := m.classes[subject]
+	b := &cl.binding[d]
+	if len(b.admin) == 0 && len(b.baseline) == 0 {
+		m.simpleRow(b, d, f, out)
+	} else {
+		for peer := range out {
+			out[peer] = m.judge(b, d, peerClass{m.classes[peer], peer, f}, false)
+		}
+	}
+	for peer := range out {
+		if !cl.has[f] || !m.classes[peer].has[f] {
+			out[peer] = noPorts
+		}
+	}
+}
+
+// simpleRow is row where only NetworkPolicies bind.
+func (m *Model) simpleRow(b *binding, d Direction, f family, out []setID) {
+	start := allPorts
+	if b.isolated {
+		start = noPorts
+	}
+	for i := range out {
+		out[i] = start
+	}
+	if !b.isolated {
+		return
+	}
+	for _, r := range b.allow {
+		add := func(peer int) {
+			ports := r.ports
+			if d == Egress && len(r.Named) > 0 {
+				ports = m.named(r.Rule, m.classes[peer])
+			}
+			out[peer] = m.sets.union(out[peer], ports)
+		}
+		if r.Any {
+			for peer := range out {
+				add(peer)
+			}
+		} else {
+			r.match[f].each(add)
+		}
+	}
+}
+
+// peer is the other end of a question to a class's rules.
+type peer interface {
+	// in says whether a rule's peers match it.
+	in(r *Rule) bool
+	// ports is what a bound rule's ports mean with it.
+	ports(m *Model, d Direction, r bound) setID
+}
+
+// peerClass is a class as the other end.
+type peerClass struct {
+	*class
+	at int
+	f  family
+}
+
+func (p peerClass) in(r *Rule) bool { return r.Any || r.match[p.f].has(p.at) }
+
+func (p peerClass) ports(m *Model, d Direction, r bound) setID {
+	if d == Egress {
+		return m.named(r.Rule, p.class)
+	}
+	return r.ports
+}
+
+// peerAddress is addresses outside the cluster as the other end; the rules tell none of them apart.
+type peerAddress struct{ ipset.Range }
+
+func (p peerAddress) in(r *Rule) bool                            { return r.Any || r.Blocks.Contains(p.First) }
+func (p peerAddress) ports(_ *Model, _ Direction, r bound) setID { return r.ports }
+
+// judge goes through the tiers: administrators' rules first to last, each deciding
+// what is left; then NetworkPolicies where one selects the class, else the baseline.
+// What nothing decided is allowed. ownNode: the other end is the pod's own node.
+func (m *Model) judge(b *binding, d Direction, p peer, ownNode bool) setID {
+	allowed, passed, left := m.ordered(b.admin, d, p, allPorts)
+	left = m.sets.union(left, passed)
+	if b.isolated {
+		if ownNode {
+			return m.sets.union(allowed, left)
+		}
+		for _, r := range b.allow {
+			if p.in(r.Rule) {
+				allowed = m.sets.union(allowed, m.sets.both(left, p.ports(m, d, r)))
+			}
+		}
+		return allowed
+	}
+	more, passed, left := m.ordered(b.baseline, d, p, left)
+	return m.sets.union(m.sets.union(allowed, more), m.sets.union(passed, left))
+}
+
+// ordered applies rules in turn to the ports that are left.
+func (m *Model) ordered(rules []bound, d Direction, p peer, start setID) (allowed, passed, left setID) {
+	left = start
+	for _, r := range rules {
+		if left == noPorts {
+			break
+		}
+		if !p.in(r.Rule) {
+			continue
+		}
+		hit := m.sets.both(left, p.ports(m, d, r))
+		left = m.sets.less(left, hit)
+		switch r.Action {
+		case Allow:
+			allowed = m.sets.union(allowed, hit)
+		case Pass:
+			passed = m.sets.union(passed, hit)
+		}
+	}
+	return allowed, passed, left
+}
+
+// Ports is what some pod of one workload can reach on some pod of another, over any family.
+func (m *Model) Ports(src, dst *Workload) portset.Set { return m.sets.sets[m.ports(src, dst)] }
+
+func (m *Model) ports(src, dst *Workload) setID {
+	if src.host || dst.host {
+		return m.hostPorts(src, dst)
+	}
+	n, got := len(m.classes), noPorts
+	for _, s := range src.classes {
+		for _, d := range dst.classes {
+			for f := range families {
+				if m.has[f] {
+					got = m.sets.union(got, m.over[f][d*n+s])
+				}
+			}
+		}
+	}
+	return got
+}
+
+// hostPorts is ports where one of the two is in its node's network: pod by pod,
+// because being on the same node decides.
+func (m *Model) hostPorts(src, dst *Workload) setID {
+	got := noPorts
+	for _, s := range src.Pods {
+		for _, d := range dst.Pods {
+			if got = m.sets.union(got, m.podPorts(s, d)); got == allPorts {
+				return got
+			}
+		}
+	}
+	return got
+}
+
+// podPorts is what one pod can reach on another. A pod reaches itself.
+func (m *Model) podPorts(s, d *Pod) setID {
+	if s == d && s.Name != "" || s.Host && d.Host {
+		return allPorts
+	}
+	sameNode := s.Node == "" || d.Node == "" || s.Node == d.Node
+	if s.Host && sameNode {
+		return allPorts
+	}
+	if d.Host && sameNode {
+		return m.ownNode(s.class, d.class)
+	}
+	n, got := len(m.classes), noPorts
+	for f := range families {
+		if m.has[f] {
+			got = m.sets.union(got, m.over[f][d.class*n+s.class])
+		}
+	}
+	return got
+}
+
+// ownNode is what a class may send to its own node.
+func (m *Model) ownNode(src, dst int) setID {
+	key := src*len(m.classes) + dst
+	id, ok := m.own[key]
+	if !ok {
+		for f := range families {
+			if m.classes[src].has[f] && m.classes[dst].has[f] {
+				id = m.sets.union(id, m.judge(&m.classes[src].binding[Egress], Egress, peerClass{m.classes[dst], dst, f}, true))
+			}
+		}
+		m.own[key] = id
+	}
+	return id
+}
+
+// Outside is addresses outside the cluster and the ports on them.
+type Outside struct {
+	Addresses ipset.Set
+	Ports     portset.Set
+}
+
+// Outside is what addresses that are no pod's and no node's the pods of a workload
+// may send to (Egress) or be sent from (Ingress), as far as policies decide it. No
+// address is in two of them; none has no ports.
+func (m *Model) Outside(w *Workload, d Direction) []Outside {
+	if len(w.classes) == 1 {
+		return m.outside(m.classes[w.classes[0]], d)
+	}
+	var parts []Outside
+	for _, i := range w.classes {
+		parts = append(parts, m.outside(m.classes[i], d)...)
+	}
+	return disjoint(parts)
+}
+
+// disjoint makes of overlapping parts some that do not, each address with all its ports.
+func disjoint(parts []Outside) []Outside {
+	var out []Outside
+	for _, p := range parts {
+		rest := p.Addresses
+		for i := range out {
+			both := out[i].Addresses.Intersect(rest)
+			if both.Empty() || out[i].Ports.Covers(p.Ports) {
+				rest = rest.Minus(both)
+				continue
+			}
+			rest = rest.Minus(both)
+			out = append(out, Outside{both, out[i].Ports.Union(p.Ports)})
+			out[i].Addresses = out[i].Addresses.Minus(both)
+		}
+		out = append(out, Outside{rest, p.Ports})
+	}
+	return merge(out)
+}
+
+// merge joins parts with the same ports, in the order of their first address.
+func merge(parts []Outside) []Outside {
+	at := map[string]int{}
+	var out []Outside
+	for _, p := range parts {
+		if p.Addresses.Empty() || p.Ports.Empty() {
+			continue
+		}
+		key := p.Ports.Key()
+		if i, ok := at[key]; ok {
+			out[i].Addresses = out[i].Addresses.Union(p.Addresses)
+			continue
+		}
+		at[key] = len(out)
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b Outside) int {
+		return a.Addresses.Ranges()[0].First.Compare(b.Addresses.Ranges()[0].First)
+	})
+	return out
+}
+
+// outside cuts the addresses where a rule's blocks begin and end; within a piece
+// all addresses are alike, so its first stands for it.
+func (m *Model) outside(cl *class, d Direction) []Outside {
+	if cl.outside[d] != nil {
+		return cl.outside[d]
+	}
+	b := &cl.binding[d]
+	var everything ipset.Set
+	for _, r := range ipset.All().Ranges() {
+		if cl.has[familyOf(r.First)] {
+			everything = everything.Union(ipset.Between(r))
+		}
+	}
+	pieces := []ipset.Set{everything}
+	for _, list := range [][]bound{b.admin, b.allow, b.baseline} {
+		for _, r := range list {
+			if !r.Any && !r.Blocks.Empty() {
+				pieces = cut(pieces, r.Blocks)
+			}
+		}
+	}
+	parts := make([]Outside, 0, len(pieces))
+	for _, piece := range pieces {
+		ports := m.judge(b, d, peerAddress{piece.Ranges()[0]}, false)
+		parts = append(parts, Outside{piece, m.sets.sets[ports]})
+	}
+	cl.outside[d] = merge(parts)
+	if cl.outside[d] == nil {
+		cl.outside[d] = []Outside{}
+	}
+	return cl.outside[d]
+}
+
+// cut divides pieces into what is within a block and what is not.
+func cut(pieces []ipset.Set, block ipset.Set) []ipset.Set {
+	out := make([]ipset.Set, 0, len(pieces)+1)
+	for _, p := range pieces {
+		for _, part := range []ipset.Set{p.Intersect(block), p.Minus(block)} {
+			if !part.Empty() {
+				out = append(out, part)
+			}
+		}
+	}
+	return out
+}
+
+// Connection is what one workload can reach: another, or addresses outside.
+type Connection struct {
+	From *Workload
+	// To is nil when Addresses are the destination.
+	To        *Workload
+	Addresses ipset.Set
+	Ports     portset.Set
+}
+
+// Connections are all that workloads can reach, by source. A workload's pods
+// among one another are left out.
+func (m *Model) Connections() iter.Seq[Connection] {
+	return func(yield func(Connection) bool) {
+		for _, src := range m.Workloads {
+			for _, dst := range m.Workloads {
+				if src == dst {
+					continue
+				}
+				if id := m.ports(src, dst); id != noPorts && !yield(Connection{From: src, To: dst, Ports: m.sets.sets[id]}) {
+					return
+				}
+			}
+			for _, o := range m.Outside(src, Egress) {
+				if !yield(Connection{From: src, Addresses: o.Addresses, Ports: o.Ports}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Isolated says whether a NetworkPolicy or an administrator's policy that denies
+// selects every pod of a workload in a direction. Pods in their node's network never are.
+func (m *Model) Isolated(w *Workload, d Direction) bool {
+	for _, i := range w.classes {
+		b := &m.classes[i].binding[d]
+		denies := func(r bound) bool { return r.Action == Deny }
+		if m.classes[i].pod.Host || !b.isolated && !slices.ContainsFunc(b.admin, denies) && !slices.ContainsFunc(b.baseline, denies) {
+			return false
+		}
+	}
+	return true
+}
