@@ -22,6 +22,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seawall-security/seawall/internal/cli/command"
+	"github.com/seawall-security/seawall/internal/cli/verify"
 )
 
 // Invocation is one run of the program with everything it touches.
@@ -127,7 +128,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.convertCommand(),
 		a.dbCommand(),
 		a.explainCommand(),
-		a.verifyCommand(),
+		verify.Command(a.env()),
 		a.complianceCommand(),
 		a.versionCommand(),
 	)

@@ -460,17 +460,4 @@ func (a *app) targetErrors(ctx context.Context, o scan.Outcome) error {
 }
 
 // cacheDirectory is --cache-dir or the user's cache directory.
-func (a *app) cacheDirectory(flag string) (string, error) {
-	if flag != "" {
-		return flag, nil
-	}
-	base := a.getenv("XDG_CACHE_HOME")
-	if base == "" {
-		home := a.getenv("HOME")
-		if home == "" {
-			return "", errors.New("neither XDG_CACHE_HOME nor HOME is set: give --cache-dir")
-		}
-		base = filepath.Join(home, ".cache")
-	}
-	return filepath.Join(base, "seawall"), nil
-}
+func (a *app) cacheDirectory(flag string) (string, error) { return a.env().CacheDirectory(flag) }

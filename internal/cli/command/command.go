@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +32,22 @@ type Env struct {
 	Now func() time.Time
 	// Getenv reads the invocation's environment, never os.Getenv's.
 	Getenv func(string) string
+}
+
+// CacheDirectory is the flag's value, or else the user's cache directory.
+func (e *Env) CacheDirectory(flag string) (string, error) {
+	if flag != "" {
+		return flag, nil
+	}
+	base := e.Getenv("XDG_CACHE_HOME")
+	if base == "" {
+		home := e.Getenv("HOME")
+		if home == "" {
+			return "", errors.New("neither XDG_CACHE_HOME nor HOME is set: give --cache-dir")
+		}
+		base = filepath.Join(home, ".cache")
+	}
+	return filepath.Join(base, "seawall"), nil
 }
 
 // The exit codes, a contract with users' scripts (docs/guide/exit-codes.md).

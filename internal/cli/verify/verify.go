@@ -1,4 +1,7 @@
-package cli
+// Package verify holds the commands verify image and verify bundle, and what a
+// scan that was told whose signature to expect does with it: Signed wraps a
+// target so that its asset says what became of its signatures.
+package verify
 
 import (
 	"cmp"
@@ -22,6 +25,9 @@ import (
 	"github.com/seawall-security/seawall/internal/verify"
 	verifyall "github.com/seawall-security/seawall/internal/verify/all"
 )
+
+// commands are the subcommands of one invocation.
+type commands struct{ *command.Env }
 
 // verifyFlags are what a signature has to satisfy.
 type verifyFlags struct {
@@ -120,7 +126,9 @@ func readBounded(name string, limit int64) ([]byte, error) {
 	return raw, nil
 }
 
-func (a *app) verifyCommand() *cobra.Command {
+// Command returns "seawall verify".
+func Command(env *command.Env) *cobra.Command {
+	a := &commands{env}
 	return command.Group("verify", "Check signatures and attestations",
 		"Verify tells whether an image or a file was signed by whom it should have been, and\nwhy not where it was not. Everything is checked on this machine; the trust root of\nSigstore's public-good instance is built in, and none is ever fetched.",
 		a.verifyImageCommand(),
@@ -138,7 +146,7 @@ type imageFlags struct {
 	cacheTime  time.Duration
 }
 
-func (a *app) verifyImageCommand() *cobra.Command {
+func (a *commands) verifyImageCommand() *cobra.Command {
 	var f imageFlags
 	cmd := &cobra.Command{
 		Use:   "image TARGET (--key FILE | --identity ID --issuer URL | --trust-store DIR)",
@@ -171,7 +179,7 @@ Exit status 0 says verified, 1 not verified, 3 that the signatures could not be 
 	return cmd
 }
 
-func (a *app) verifyImage(cmd *cobra.Command, f *imageFlags, name string) error {
+func (a *commands) verifyImage(cmd *cobra.Command, f *imageFlags, name string) error {
 	p, err := f.policy(cmd, f.trustStore)
 	if err != nil {
 		return err
@@ -217,15 +225,15 @@ func (a *app) verifyImage(cmd *cobra.Command, f *imageFlags, name string) error 
 }
 
 // verdictCache is nil when none is wanted.
-func (a *app) verdictCache(f *imageFlags) (*verify.Cache, error) {
+func (a *commands) verdictCache(f *imageFlags) (*verify.Cache, error) {
 	if f.noCache || f.cacheTime <= 0 {
 		return nil, nil
 	}
-	dir, err := a.cacheDirectory(f.cacheDir)
+	dir, err := a.CacheDirectory(f.cacheDir)
 	if err != nil {
 		return nil, err
 	}
-	return verify.NewCache(filepath.Join(dir, "verdicts"), a.clock()), nil
+	return verify.NewCache(filepath.Join(dir, "verdicts"), a.Now), nil
 }
 
 // materials are what a source found, as the judges take it.
@@ -240,7 +248,7 @@ func materials(found []source.Attached) []verify.Material {
 	return out
 }
 
-func (a *app) verifyBundleCommand() *cobra.Command {
+func (a *commands) verifyBundleCommand() *cobra.Command {
 	var f verifyFlags
 	var bundle, artifact, digest string
 	cmd := &cobra.Command{
@@ -317,7 +325,7 @@ func fileSubject(cmd *cobra.Command, artifact, digest string) (verify.Subject, e
 }
 
 // verdictOf prints a verdict and turns it into the exit status.
-func (a *app) verdictOf(f *verifyFlags, v verify.Verdict) error {
+func (a *commands) verdictOf(f *verifyFlags, v verify.Verdict) error {
 	if f.format == "json" {
 		if err := command.WriteJSON(a.Stdout, v); err != nil {
 			return err
@@ -331,7 +339,7 @@ func (a *app) verdictOf(f *verifyFlags, v verify.Verdict) error {
 	return &command.Error{Code: command.ExitBlocked, Err: errors.New(string(v.Reason)), Silent: true}
 }
 
-func (a *app) printVerdict(v verify.Verdict) {
+func (a *commands) printVerdict(v verify.Verdict) {
 	if v.Verified {
 		fmt.Fprintf(a.Stdout, "verified      %s\n", command.Printable(v.Name))
 	} else {
@@ -348,7 +356,7 @@ func (a *app) printVerdict(v verify.Verdict) {
 	}
 }
 
-func (a *app) printSignature(r verify.Result) {
+func (a *commands) printSignature(r verify.Result) {
 	what := cmp.Or(r.Type, "signature")
 	if !r.Verified {
 		fmt.Fprintf(a.Stdout, "- %s (%s): %s: %s\n", command.Printable(what), command.Printable(r.Place), r.Reason, command.Printable(r.Detail))
