@@ -111,6 +111,9 @@ func (s *system) accounts() {
 	accounts, groups := parsePasswd(passwd), parseGroups(groupText)
 	first := number(s.merged("etc/login.defs")["UID_MIN"], 1000)
 	for _, a := range accounts {
+		if strings.HasPrefix(a.name, "+") { // no account, but a place for others: see legacy
+			continue
+		}
 		s.emit("host/user", "etc/passwd", s.user(a, aging, first))
 	}
 	s.emit("host/accounts", "etc/passwd", summary(accounts, groups, aging))

@@ -73,7 +73,7 @@ func wanted(p string) bool {
 	case "etc/":
 		switch p[len(dir):] {
 		case "passwd", "shadow", "group", "login.defs", "sudoers", "fstab", "sysctl.conf", "shells", "profile", "bash.bashrc",
-			"bashrc", "rsyslog.conf", "chrony.conf", "ntp.conf", "yum.conf", "exports", "motd", "issue", "issue.net":
+			"bashrc", "rsyslog.conf", "chrony.conf", "ntp.conf", "yum.conf", "exports", "motd", "issue", "issue.net", "nftables.conf":
 			return true
 		}
 		return false
@@ -94,7 +94,7 @@ func wanted(p string) bool {
 		"etc/security/limits.conf", "etc/security/pwquality.conf", "etc/security/faillock.conf", "etc/security/pwhistory.conf",
 		"etc/systemd/journald.conf", "etc/systemd/coredump.conf", "etc/systemd/timesyncd.conf", "etc/chrony/chrony.conf", "etc/ntpsec/ntp.conf",
 		"etc/audit/auditd.conf", "etc/audit/audit.rules", "boot/grub/grub.cfg", "boot/grub2/grub.cfg", "boot/grub2/user.cfg",
-		"etc/nftables.conf", "etc/sysconfig/nftables.conf", "etc/ufw/ufw.conf", "etc/firewalld/firewalld.conf",
+		"etc/sysconfig/nftables.conf", "etc/ufw/ufw.conf", "etc/firewalld/firewalld.conf",
 		"etc/iptables/rules.v4", "etc/iptables/rules.v6", "etc/sysconfig/iptables", "etc/sysconfig/ip6tables", "etc/selinux/config",
 		"etc/dnf/dnf.conf", "etc/snmp/snmpd.conf", "etc/apt/sources.list", "etc/apt/apt.conf", "etc/crypto-policies/config",
 		"etc/postfix/main.cf":

@@ -16,7 +16,7 @@
 //	               numbers, to tell containers apart), args (NUL after each; may hold secrets: never shown)
 //	host/unread    what could not be read: resource (one of the kinds above), reason
 //
-// and a FileFact for the socket of every container runtime. What a pod sees of
+// and a FileFact for the socket of every container runtime, and for run/reboot-required. What a pod sees of
 // net.* settings is its own network namespace's: it must run with hostNetwork.
 package live
 
@@ -78,7 +78,7 @@ func Facts(ctx context.Context, root *os.Root) ([]seawall.Fact, error) {
 			return nil, ctx.Err()
 		}
 	}
-	r.runtimeSockets()
+	r.runtimeFiles()
 	return r.facts, nil
 }
 

@@ -165,11 +165,11 @@ func parseAddress(s string) (netip.Addr, bool) {
 	return a.Unmap(), ok
 }
 
-// runtimeSockets notes who may talk to the container runtimes.
-func (r *reader) runtimeSockets() {
+// runtimeFiles notes who may talk to the container runtimes, and whether a restart is asked for.
+func (r *reader) runtimeFiles() {
 	for _, name := range []string{
 		"run/docker.sock", "run/containerd/containerd.sock", "run/crio/crio.sock", "run/podman/podman.sock", "run/cri-dockerd.sock",
-		"run/k3s/containerd/containerd.sock", "run/buildkit/buildkitd.sock", "run/dockershim.sock",
+		"run/k3s/containerd/containerd.sock", "run/buildkit/buildkitd.sock", "run/dockershim.sock", "run/reboot-required",
 	} {
 		info, err := r.root.Lstat(name)
 		if err != nil {
