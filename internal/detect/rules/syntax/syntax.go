@@ -162,7 +162,7 @@ func (p *parser) peek() string {
 func (p *parser) keyword(word string) bool {
 	p.skip()
 	rest, ok := strings.CutPrefix(p.text[p.at:], word)
-	if !ok || rest != "" && !isBlank(rest[0]) && rest[0] != '(' {
+	if !ok || rest != "" && !isBlank(rest[0]) && rest[0] != '(' && rest[0] != ')' {
 		return false
 	}
 	p.at += len(word)
