@@ -17,6 +17,7 @@ import (
 	"github.com/seawall-security/seawall/internal/detect/misconfig/dockerfile"
 	"github.com/seawall-security/seawall/internal/detect/misconfig/host"
 	"github.com/seawall-security/seawall/internal/detect/misconfig/image"
+	"github.com/seawall-security/seawall/internal/detect/misconfig/kubernetes"
 	"github.com/seawall-security/seawall/internal/detect/secret"
 	"github.com/seawall-security/seawall/internal/detect/secret/live"
 	"github.com/seawall-security/seawall/internal/inventory"
@@ -39,6 +40,8 @@ type scannerFlags struct {
 	clamd         string
 	licenseAllow  []string
 	licenseDeny   []string
+	controls      []string
+	podSecurity   string
 	bases         []string
 	host          bool // a machine is scanned: how it is configured is judged, too
 }
@@ -55,6 +58,8 @@ func (f *scannerFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.clamd, "clamd", "", "also ask a ClamAV daemon: the path of its socket, or host:port")
 	flags.StringSliceVar(&f.licenseAllow, "license-allow", nil, "SPDX licences to accept; packages under any other are findings")
 	flags.StringSliceVar(&f.licenseDeny, "license-deny", nil, "SPDX licences to refuse")
+	flags.StringSliceVar(&f.controls, "controls", nil, "further misconfiguration controls: YAML files, or directories of them")
+	flags.StringVar(&f.podSecurity, "pod-security-version", "latest", "the version of the Pod Security Standards, for example v1.33")
 	_ = cmd.RegisterFlagCompletionFunc("scanners", command.FixedCompletion(scannerNames()...))
 }
 
@@ -77,6 +82,7 @@ func (f *scannerFlags) complete(cfg *scan.Config, r *db.Reader) error {
 		case "misconfig":
 			addScanner(cfg, dockerfile.Collector{}, dockerfile.Detector{})
 			cfg.Detectors = append(cfg.Detectors, image.Detector{})
+			err = f.addControls(cfg)
 			if f.host {
 				addScanner(cfg, hostcfg.New(), host.New())
 			}
@@ -106,6 +112,24 @@ func (f *scannerFlags) complete(cfg *scan.Config, r *db.Reader) error {
 func addScanner(cfg *scan.Config, c inventory.Collector, d detect.Detector) {
 	cfg.Collectors = append(cfg.Collectors, c)
 	cfg.Detectors = append(cfg.Detectors, d)
+}
+
+// addControls adds what is judged by controls: Kubernetes, and users' own.
+func (f *scannerFlags) addControls(cfg *scan.Config) error {
+	options := kubernetes.Options{PodSecurityVersion: f.podSecurity}
+	detector, err := kubernetes.New(options)
+	if err != nil {
+		return err
+	}
+	cfg.Detectors = append(cfg.Detectors, detector)
+	if len(f.controls) == 0 {
+		return nil
+	}
+	own, err := kubernetes.NewUser(options, f.controls)
+	if err == nil {
+		cfg.Detectors = append(cfg.Detectors, own)
+	}
+	return err
 }
 
 func (f *scannerFlags) addSecret(cfg *scan.Config) error {

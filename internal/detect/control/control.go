@@ -80,7 +80,10 @@
 // One failing finding per object or item; passes, what does not apply and what
 // could not be judged are one finding per control, status and asset, with count.
 // What could not be read makes controls not-evaluated: facts "<family>/unread"
-// with a resource and a reason, and "kubernetes/read" for each complete list.
+// with a resource and a reason, and "kubernetes/read" for each complete list. A
+// fact "<family>/elsewhere" says why facts of a kind are not this asset's business
+// (a provider's control plane): not-applicable. A fact's "unknown.<name>" says why
+// it has no such setting.
 package control
 
 import (
@@ -151,7 +154,11 @@ type Outcome struct {
 	Status seawall.Status
 	// Object is what the outcome is about, the subject's when nil.
 	Object *seawall.Object
-	// Field is the path in the object, or the setting's name in a fact.
+	// Item is the container or other part of the object it is about, nil for the
+	// whole: the control's field and patch are for it.
+	Item map[string]any
+	// Field is the path in the object, or the setting's name in a fact; by default
+	// what the control's field says.
 	Field    string
 	Evidence string
 	// Reason is for not-applicable and not-evaluated.

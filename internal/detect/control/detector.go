@@ -301,10 +301,14 @@ func (r *run) facts(j *judge, p *program, kind string, t *tally) {
 		}
 	}
 	s := &Subject{Snapshot: r.snapshot}
+	if reason := r.snapshot.elsewhere[kind]; reason != "" {
+		t.notApplicable(reason)
+		return
+	}
 	switch status {
 	case seawall.StatusFail:
 		j.set(s)
-		t.add(p.finding(j, s, "", what+" is not set up"))
+		t.add(p.finding(s, "", what+" is not set up"))
 	case seawall.StatusPass:
 		t.passes++
 	case seawall.StatusNotEvaluated:

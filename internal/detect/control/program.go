@@ -60,7 +60,7 @@ func (p *program) judge(j *judge, s *Subject, t *tally) {
 	if c.applies != nil {
 		switch ok, err := c.applies.Bool(j.in); {
 		case err != nil:
-			t.notEvaluated(s, "applies: "+err.Error())
+			t.notEvaluated(s, unknown(s, err, "applies: "))
 			return
 		case !ok:
 			t.notApplicable("nothing here it is for")
@@ -71,7 +71,7 @@ func (p *program) judge(j *judge, s *Subject, t *tally) {
 	case p.Manual != "":
 		t.notEvaluated(s, p.Manual)
 	case p.check != nil:
-		p.checked(j, s, t)
+		p.checked(j, s, c, t)
 	case c.each == nil:
 		p.one(j, s, nil, c, t)
 	default:
@@ -80,7 +80,7 @@ func (p *program) judge(j *judge, s *Subject, t *tally) {
 }
 
 // checked takes a Go check's word.
-func (p *program) checked(j *judge, s *Subject, t *tally) {
+func (p *program) checked(j *judge, s *Subject, c *compiled, t *tally) {
 	judged := *s
 	judged.Control = p.Control
 	outcomes := p.check(&judged)
@@ -102,14 +102,30 @@ func (p *program) checked(j *judge, s *Subject, t *tally) {
 		case seawall.StatusNotEvaluated:
 			t.notEvaluated(about, o.Reason)
 		default:
-			t.add(p.outcome(j, about, o))
+			f, err := p.outcome(j, about, c, o)
+			if err != nil {
+				t.notEvaluated(about, err.Error())
+				continue
+			}
+			t.add(f)
 		}
 	}
 }
 
 // outcome makes the finding of a failing outcome.
-func (p *program) outcome(j *judge, s *Subject, o *Outcome) seawall.Finding {
-	f := p.finding(j, s, o.Field, o.Evidence)
+func (p *program) outcome(j *judge, s *Subject, c *compiled, o *Outcome) (seawall.Finding, error) {
+	j.in.Set("item", nil)
+	if o.Item != nil {
+		j.in.Set("item", o.Item)
+	}
+	field := o.Field
+	if field == "" && (o.Item != nil || s.Config != nil || o.Object == nil) {
+		var err error
+		if field, err = p.fieldOf(j, s, o.Item, c); err != nil {
+			return seawall.Finding{}, fmt.Errorf("field: %w", err)
+		}
+	}
+	f := p.finding(s, field, o.Evidence)
 	if o.Severity != seawall.SeverityUnknown {
 		f.Severity = o.Severity
 	}
@@ -122,10 +138,16 @@ func (p *program) outcome(j *judge, s *Subject, o *Outcome) seawall.Finding {
 	if len(o.Frameworks) > 0 {
 		f.Frameworks = append(append([]string{}, f.Frameworks...), o.Frameworks...)
 	}
-	if o.Patch != nil {
+	switch {
+	case o.Patch != nil:
 		f.Patch = encode(o.Patch)
+	case o.Object == nil:
+		var err error
+		if f.Patch, err = p.patchFor(j, s, o.Item, c); err != nil {
+			return f, fmt.Errorf("patch: %w", err)
+		}
 	}
-	return f
+	return f, nil
 }
 
 // items judges every element of each.
@@ -154,7 +176,7 @@ func (p *program) one(j *judge, s *Subject, item map[string]any, c *compiled, t 
 	ok, err := c.pass.Bool(j.in)
 	switch {
 	case err != nil:
-		t.notEvaluated(s, err.Error())
+		t.notEvaluated(s, unknown(s, err, ""))
 		return
 	case ok:
 		t.passes++
@@ -172,7 +194,7 @@ func (p *program) one(j *judge, s *Subject, item map[string]any, c *compiled, t 
 		t.notEvaluated(s, "evidence: "+err.Error())
 		return
 	}
-	f := p.finding(j, s, field, evidence)
+	f := p.finding(s, field, evidence)
 	if f.Patch, err = p.patchFor(j, s, item, c); err != nil {
 		t.notEvaluated(s, "patch: "+err.Error())
 		return
@@ -180,8 +202,19 @@ func (p *program) one(j *judge, s *Subject, item map[string]any, c *compiled, t 
 	t.add(f)
 }
 
+// unknown is why an expression failed: where it asked for a setting that the fact
+// says is not known ("unknown.<name>"), the fact's reason.
+func unknown(s *Subject, err error, where string) string {
+	if _, key, ok := strings.Cut(err.Error(), "no such key: "); ok && s.Config != nil {
+		if why := s.Config.Data["unknown."+key]; why != "" {
+			return why
+		}
+	}
+	return where + err.Error()
+}
+
 // finding begins a failing finding.
-func (p *program) finding(_ *judge, s *Subject, field, evidence string) seawall.Finding {
+func (p *program) finding(s *Subject, field, evidence string) seawall.Finding {
 	f := seawall.Finding{
 		Kind: seawall.KindMisconfiguration, Rule: p.ID, Title: p.Title, Severity: p.Severity, SeveritySource: "seawall",
 		Status: seawall.StatusFail, Evidence: evidence, Remediation: p.Remediation, References: p.References, Frameworks: p.Frameworks,

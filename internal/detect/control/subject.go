@@ -57,6 +57,20 @@ type Subject struct {
 	Containers []map[string]any
 	// Config is the fact that is judged, nil for all else.
 	Config *seawall.ConfigFact
+
+	memo *any
+}
+
+// Memo returns what make made of this subject, which is called once for all the
+// controls of a detector that share it.
+func (s *Subject) Memo(make func() any) any {
+	if s.memo == nil {
+		return make()
+	}
+	if *s.memo == nil {
+		*s.memo = make()
+	}
+	return *s.memo
 }
 
 // Snapshot is all that is known about the asset.
@@ -69,6 +83,7 @@ type Snapshot struct {
 	configs    map[string]any // kind -> []any of map[string]any
 	read       map[string]bool
 	unread     map[string]string // resource or fact kind -> reason
+	elsewhere  map[string]string // fact kind -> whose business it is
 	families   map[string]bool
 
 	mu      sync.Mutex
@@ -86,7 +101,7 @@ type Index interface {
 func newSnapshot(f detect.Facts, index Index) *Snapshot {
 	s := &Snapshot{
 		Facts: f, Index: index, namespaces: map[string]map[string]any{}, configs: map[string]any{}, read: map[string]bool{},
-		unread: map[string]string{}, families: map[string]bool{}, decoded: map[string][]any{},
+		unread: map[string]string{}, elsewhere: map[string]string{}, families: map[string]bool{}, decoded: map[string][]any{},
 	}
 	for i := range f.Configs {
 		c := &f.Configs[i]
@@ -102,6 +117,9 @@ func newSnapshot(f detect.Facts, index Index) *Snapshot {
 			if _, known := s.unread[c.Data["resource"]]; !known {
 				s.unread[c.Data["resource"]] = c.Data["reason"]
 			}
+			continue
+		case "elsewhere":
+			s.elsewhere[c.Data["resource"]] = c.Data["reason"]
 			continue
 		}
 		list, _ := s.configs[c.Kind].([]any)
@@ -192,7 +210,7 @@ func newSubject(o *seawall.Object, s *Snapshot) (*Subject, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", o.Resource(), err)
 	}
-	subject := &Subject{Snapshot: s, Object: o, Map: m}
+	subject := &Subject{Snapshot: s, Object: o, Map: m, memo: new(any)}
 	subject.Pod, subject.Path = podSpec(o.Kind, m)
 	if subject.Pod == nil {
 		return subject, nil

@@ -1,0 +1,266 @@
+package kubernetes
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"k8s.io/pod-security-admission/api"
+	"sigs.k8s.io/yaml"
+
+	"github.com/seawall-security/seawall/internal/detect"
+	"github.com/seawall-security/seawall/internal/detect/control"
+	"github.com/seawall-security/seawall/internal/seawall"
+)
+
+// fixture is what a control is shown: what must fail, and what must pass.
+type fixture struct {
+	Fail, Pass scene
+}
+
+// scene is a cluster: objects and facts. A pod is the spec of a Pod, a container
+// one of a Pod that has no other; several make several pods.
+type scene struct {
+	Pods       []map[string]any    `json:"pods"`
+	Containers []map[string]any    `json:"containers"`
+	Objects    []map[string]any    `json:"objects"`
+	Facts      []map[string]string `json:"facts"` // with kind
+}
+
+var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func (s scene) facts(t *testing.T, needs []string) detect.Facts {
+	t.Helper()
+	f := detect.Facts{Asset: seawall.Asset{ID: "c", Kind: seawall.AssetCluster}, Now: now}
+	for _, c := range s.Containers {
+		container := map[string]any{"name": "app", "image": "registry.example/app:1"}
+		for k, v := range c {
+			container[k] = v
+		}
+		s.Pods = append(s.Pods, map[string]any{"containers": []any{container}})
+	}
+	for i, p := range s.Pods {
+		if p["containers"] == nil {
+			p["containers"] = []any{map[string]any{"name": "app", "image": "registry.example/app:1"}}
+		}
+		s.Objects = append(s.Objects, map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": fmt.Sprintf("pod-%d", i), "namespace": "shop"}, "spec": p})
+	}
+	for _, m := range s.Objects {
+		f.Objects = append(f.Objects, toObject(t, m))
+	}
+	for _, data := range s.Facts {
+		c := seawall.ConfigFact{Kind: data["kind"], Data: map[string]string{}}
+		for k, v := range data {
+			if k != "kind" {
+				c.Data[k] = v
+			}
+		}
+		f.Configs = append(f.Configs, c)
+	}
+	for _, resource := range needs {
+		f.Configs = append(f.Configs, seawall.ConfigFact{Kind: "kubernetes/read", Data: map[string]string{"resource": resource}})
+	}
+	return f
+}
+
+func toObject(t *testing.T, m map[string]any) seawall.Object {
+	t.Helper()
+	body, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	metadata := object(m, "metadata")
+	return seawall.Object{APIVersion: text(m, "apiVersion"), Kind: text(m, "kind"), Namespace: text(metadata, "namespace"), Name: text(metadata, "name"), JSON: body}
+}
+
+// own are the files of controls that are about objects, with fixtures in testdata.
+var own = []string{"podsecurity.yaml"}
+
+func controls(t testing.TB) []*control.Control {
+	t.Helper()
+	list, err := control.Load(files, own...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func fixtures(t *testing.T) map[string]fixture {
+	t.Helper()
+	all := map[string]fixture{}
+	names, err := filepath.Glob("testdata/fixtures/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		body, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var some map[string]fixture
+		if err := yaml.UnmarshalStrict(body, &some); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for id, f := range some {
+			if _, twice := all[id]; twice {
+				t.Fatalf("%s: fixtures of %s twice", name, id)
+			}
+			all[id] = f
+		}
+	}
+	return all
+}
+
+// only is a detector with one control.
+func only(c *control.Control) *control.Detector {
+	return control.New(control.Options{
+		Name: "one", Load: func() ([]*control.Control, error) { return []*control.Control{c}, nil }, Checks: Checks(api.LatestVersion()), Index: newReferences,
+	})
+}
+
+func judge(t *testing.T, c *control.Control, facts detect.Facts) map[seawall.Status][]seawall.Finding {
+	t.Helper()
+	res, err := only(c).Detect(context.Background(), facts)
+	if err != nil {
+		t.Fatalf("%s: %v", c.ID, err)
+	}
+	if res.Partial != "" {
+		t.Errorf("%s: partial: %s", c.ID, res.Partial)
+	}
+	by := map[seawall.Status][]seawall.Finding{}
+	for _, f := range res.Findings {
+		by[f.Status] = append(by[f.Status], f)
+	}
+	return by
+}
+
+// TestControls: every control fails on its failing fixture, and on the passing
+// one passes and nothing else; what it points to and offers is there.
+func TestControls(t *testing.T) {
+	all := fixtures(t)
+	for _, c := range controls(t) {
+		t.Run(c.ID, func(t *testing.T) {
+			f, ok := all[c.ID]
+			if !ok {
+				t.Fatalf("%s has no fixtures in testdata/fixtures", c.ID)
+			}
+			delete(all, c.ID)
+			bad := judge(t, c, f.Fail.facts(t, c.Needs))
+			for _, finding := range bad[seawall.StatusFail] {
+				if finding.Evidence == "" || finding.Remediation == "" || len(finding.References) == 0 {
+					t.Errorf("a finding without evidence, remediation or reference: %+v", finding)
+				}
+				if finding.Location == nil {
+					t.Errorf("a finding without a place: %+v", finding)
+				}
+			}
+			if c.Manual != "" {
+				if len(bad[seawall.StatusNotEvaluated]) != 1 || len(bad) != 1 {
+					t.Errorf("a manual control gave %v", bad)
+				}
+				return
+			}
+			if len(bad[seawall.StatusFail]) == 0 || len(bad[seawall.StatusNotEvaluated]) > 0 {
+				t.Errorf("the failing fixture gave %+v", bad)
+			}
+			good := judge(t, c, f.Pass.facts(t, c.Needs))
+			if len(good[seawall.StatusFail])+len(good[seawall.StatusNotEvaluated]) > 0 || len(good[seawall.StatusPass]) != 1 {
+				t.Errorf("the passing fixture gave %+v", good)
+			}
+			if len(c.Frameworks) == 0 {
+				t.Errorf("%s has no framework", c.ID)
+			}
+		})
+	}
+	for id := range all {
+		t.Errorf("fixtures of %s, which is no control", id)
+	}
+}
+
+// TestPatches: a control's patch, applied to what it was offered for, makes the
+// finding go away. Pods are patched as kubectl does, other kinds by merging.
+func TestPatches(t *testing.T) {
+	all := fixtures(t)
+	for _, c := range controls(t) {
+		if c.Patch.Empty() {
+			continue
+		}
+		t.Run(c.ID, func(t *testing.T) {
+			facts := all[c.ID].Fail.facts(t, c.Needs)
+			patched := 0
+			for _, finding := range judge(t, c, facts)[seawall.StatusFail] {
+				if finding.Patch == nil {
+					t.Errorf("no patch for %s %s", finding.Location.Resource, finding.Location.Field)
+					continue
+				}
+				i := slices.IndexFunc(facts.Objects, func(o seawall.Object) bool { return o.Resource() == finding.Location.Resource })
+				if i < 0 {
+					t.Fatalf("no object %s", finding.Location.Resource)
+				}
+				facts.Objects[i].JSON = apply(t, facts.Objects[i], finding.Patch)
+				patched++
+			}
+			if left := judge(t, c, facts); patched == 0 || len(left[seawall.StatusFail])+len(left[seawall.StatusNotEvaluated]) > 0 {
+				t.Errorf("after %d patches: %+v\n%s", patched, left, facts.Objects[0].JSON)
+			}
+		})
+	}
+}
+
+func apply(t *testing.T, o seawall.Object, patch []byte) []byte {
+	t.Helper()
+	var out []byte
+	var err error
+	if typed := typeOf(o.Kind); typed != nil {
+		out, err = strategicpatch.StrategicMergePatch(o.JSON, patch, typed)
+	} else {
+		t.Fatalf("%s: add the type to typeOf", o.Kind)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", patch, err)
+	}
+	return out
+}
+
+func typeOf(kind string) any {
+	switch kind {
+	case "Pod":
+		return corev1.Pod{}
+	case "Service":
+		return corev1.Service{}
+	case "Namespace":
+		return corev1.Namespace{}
+	}
+	return nil
+}
+
+// TestComplete: all controls of the package load and compile, with checks that exist.
+func TestComplete(t *testing.T) {
+	d, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := d.Detect(context.Background(), detect.Facts{Asset: seawall.Asset{Kind: seawall.AssetCluster}, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Rules()) < 100 || len(res.Findings) < 50 {
+		t.Errorf("%d rules, %d findings", len(d.Rules()), len(res.Findings))
+	}
+	for _, f := range res.Findings {
+		if f.Status == seawall.StatusPass || f.Status == seawall.StatusFail {
+			t.Errorf("nothing is known and %s is %s", f.Rule, f.Status)
+		}
+		if strings.Contains(f.Reason, "not known here") {
+			t.Errorf("%s: %s", f.Rule, f.Reason)
+		}
+	}
+}
