@@ -24,6 +24,7 @@ import (
 	"github.com/seawall-security/seawall/internal/detect"
 	"github.com/seawall-security/seawall/internal/detect/rbac/access"
 	"github.com/seawall-security/seawall/internal/detect/rbac/escalation"
+	"github.com/seawall-security/seawall/internal/detect/rbac/power"
 	"github.com/seawall-security/seawall/internal/detect/rbac/workload"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
@@ -39,6 +40,7 @@ type Analysis struct {
 	Problems []string
 
 	asset    string
+	gone     power.Set                      // what the version does not give
 	objects  map[access.Ref]*seawall.Object // by kind, namespace and name
 	read     map[string]bool                // lists that were read, of a cluster
 	unread   map[string]string              // why lists were not
@@ -61,7 +63,11 @@ func Analyse(f detect.Facts) *Analysis {
 	for _, c := range f.Configs {
 		switch c.Kind {
 		case "kubernetes/read":
-			a.read[c.Data["resource"]] = true
+			if ns := c.Data["namespace"]; ns != "" {
+				a.unread[c.Data["resource"]] = "only namespace " + ns + " was looked at"
+			} else {
+				a.read[c.Data["resource"]] = true
+			}
 		case "kubernetes/unread":
 			reason := c.Data["reason"]
 			if ns := c.Data["namespace"]; ns != "" {
@@ -70,6 +76,7 @@ func Analyse(f detect.Facts) *Analysis {
 			a.unread[c.Data["resource"]] = reason
 		case "kubernetes/version":
 			managed = c.Data["managed"] == "true"
+			a.gone = power.Gone(c.Data["version"])
 		}
 	}
 	a.Live = len(a.read)+len(a.unread) > 0
@@ -107,7 +114,7 @@ func (a *Analysis) reaches() {
 
 // surroundings are what the graph needs of objects that are not about access.
 func (a *Analysis) surroundings(objects []seawall.Object, managed bool) escalation.Input {
-	in := escalation.Input{Set: a.Set, Workloads: a.Workloads, Managed: managed, Restricted: map[string]bool{}, TokenSecrets: map[access.Ref]access.Subject{}}
+	in := escalation.Input{Gone: a.gone, Set: a.Set, Workloads: a.Workloads, Managed: managed, Restricted: map[string]bool{}, TokenSecrets: map[access.Ref]access.Subject{}}
 	if a.read["nodes"] {
 		in.ControlPlane = map[string]bool{}
 	}
@@ -179,6 +186,18 @@ func (a *Analysis) Unread() []string {
 		}
 	}
 	return reasons
+}
+
+// powersOf is what a role gives in this cluster where it is bound.
+func (a *Analysis) powersOf(b *access.Binding) power.Set {
+	if b.Role == nil {
+		return 0
+	}
+	powers := power.OfRole(b.Role) &^ a.gone
+	if b.Namespace != "" {
+		powers = powers.Namespaced()
+	}
+	return powers
 }
 
 // location is the place of a field of an object.

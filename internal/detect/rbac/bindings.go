@@ -24,12 +24,8 @@ func (j *judge) bindings() int {
 			j.fail(ruleNobody, low, b.Kind+" "+b.Name+" has no subjects", "subjects: []", deleted(b.Ref), j.location(b.Ref, "subjects"))
 			continue
 		}
-		var powers power.Set
+		powers := j.powersOf(b)
 		if b.Role != nil {
-			powers = power.OfRole(b.Role)
-			if b.Namespace != "" {
-				powers = powers.Namespaced()
-			}
 			j.admin(b)
 			j.builtin(b, powers)
 		}
@@ -224,7 +220,7 @@ func (j *judge) lost(accounts map[access.Subject]bool) {
 				continue
 			}
 			severity := low
-			if power.OfRole(b.Role) != 0 {
+			if j.powersOf(b) != 0 {
 				severity = medium
 			}
 			j.fail(ruleNoAccount, severity, fmt.Sprintf("%s %s names %s, which does not exist", b.Kind, b.Name, s),

@@ -142,7 +142,7 @@ func (j *judge) judgeRole(role *access.Role, bindings []*access.Binding, shipped
 			done[ruleWildcard] = true
 			j.role(ruleWildcard, role, i, bindings, role.Kind+" "+role.Name+" uses wildcards")
 		}
-		have := rulePowers(r) &^ shipped
+		have := rulePowers(r) &^ shipped &^ j.gone
 		if !clusterwide(bindings, role) {
 			have = have.Namespaced()
 		}

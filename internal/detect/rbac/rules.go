@@ -81,8 +81,8 @@ func powerRules() []rule {
 		aboutPower("SW-RBAC-005", "A role may create pods or workloads", "A pod chooses the account it runs as, the secrets it mounts and, where nothing refuses it, the node's file system: creating one in a namespace is having "+
 			"everything in that namespace.", "Leave creation to the pipeline's own account in the namespaces it deploys to, and refuse privileged pods with Pod Security labels.", high, medium,
 			powers{power.CreatePods, power.ChangePods, power.ChangeWorkloads}, "cis-k8s-1.12:5.1.4", nsa),
-		aboutPower("SW-RBAC-006", "A role may run commands in pods", "exec and attach give a shell in any container in reach, with its data, its token and its network.",
-			"Give pods/exec for a limited time to people who mend things, never to workloads.", high, medium, powers{power.Exec}, nsa),
+		aboutPower("SW-RBAC-006", "A role may run commands in pods", "exec and attach give a shell in any container in reach, with its data, its token and its network. Before Kubernetes 1.35 get is enough for it.",
+			"Give pods/exec for a limited time to people who mend things, never to workloads.", high, medium, powers{power.Exec, power.ExecByGet}, nsa),
 		aboutPower("SW-RBAC-007", "A role may reach ports of pods through the API server", "port-forward and the proxy subresources reach every port of pods and services past all network policies, and the "+
 			"connection seems to come from the control plane or the node.", "Give it to people who debug, for a limited time.", medium, low, powers{power.Forward}, nsa),
 		aboutPower("SW-RBAC-008", "A role may add debug containers to pods", "An ephemeral container joins a running pod with an image and security context of the caller's choice, and is not restarted away.",

@@ -28,7 +28,7 @@ type holder struct {
 func (b *builder) mask(role *access.Role) power.Set {
 	m, ok := b.masks[role]
 	if !ok {
-		m = power.OfRole(role)
+		m = power.OfRole(role) &^ b.in.Gone
 		b.masks[role] = m
 	}
 	return m
@@ -142,6 +142,7 @@ func (b *builder) powers(h *holder) {
 		{KindTokens, "may impersonate any account", []power.Power{power.ImpersonateAccounts}},
 		{KindTokens, "may create a Secret with a token of any account and read it", []power.Power{power.CreateSecrets, power.ReadSecrets}},
 		{KindExec, "may run commands in pods", []power.Power{power.Exec}},
+		{KindExec, "may run commands in pods, by get", []power.Power{power.ExecByGet}},
 		{KindExec, "may add debug containers to pods", []power.Power{power.Debug}},
 		{KindExec, "may change the image of pods", []power.Power{power.ChangePods}},
 		{KindSecrets, "may read secrets", []power.Power{power.ReadSecrets}},

@@ -105,6 +105,8 @@ type Input struct {
 	ControlPlane map[string]bool
 	// Managed: the control plane is out of the reach of every pod.
 	Managed bool
+	// Gone are powers that this version of Kubernetes does not give.
+	Gone power.Set
 	// Restricted has the namespaces that are known: true where labels refuse pods that could become root on a node.
 	Restricted map[string]bool
 	// TokenSecrets are Secrets that hold a token, and of which account.

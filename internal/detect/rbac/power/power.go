@@ -5,6 +5,8 @@ package power
 
 import (
 	"math/bits"
+	"strconv"
+	"strings"
 
 	"github.com/seawall-security/seawall/internal/detect/rbac/access"
 )
@@ -22,6 +24,7 @@ const (
 	ChangePods
 	ChangeWorkloads
 	Exec
+	ExecByGet
 	Forward
 	Debug
 	CreateTokens
@@ -53,6 +56,18 @@ const (
 
 // Set is a set of powers.
 type Set uint64
+
+// Gone are powers that an API server of a version does not give any more:
+// from 1.35 get is not enough for what opens a connection into a pod
+// (feature AuthorizePodWebsocketUpgradeCreatePermission). An unknown version, "", keeps all.
+func Gone(version string) Set {
+	major, rest, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	if n, err := strconv.Atoi(strings.TrimRight(minor, "+")); err == nil && major == "1" && n >= 35 {
+		return Of(ExecByGet)
+	}
+	return 0
+}
 
 // Of makes a set.
 func Of(powers ...Power) Set {
@@ -183,9 +198,10 @@ var table = [count]definition{
 		ask("apps", words{"deployments", "daemonsets", "statefulsets", "replicasets"}, "create", "update", "patch"),
 		ask("batch", words{"jobs", "cronjobs"}, "create", "update", "patch"),
 		ask("", words{"replicationcontrollers"}, "create", "update", "patch"))},
-	Exec: {"run commands in pods", false, ask("", words{"pods/exec", "pods/attach"}, "create", "get")},
+	Exec:      {"run commands in pods", false, ask("", words{"pods/exec", "pods/attach"}, "create")},
+	ExecByGet: {"run commands in pods", false, ask("", words{"pods/exec", "pods/attach", "pods/portforward"}, "get")},
 	Forward: {"reach ports of pods through the API server", false, join(
-		ask("", words{"pods/portforward"}, "create", "get"),
+		ask("", words{"pods/portforward"}, "create"),
 		ask("", words{"pods/proxy", "services/proxy"}, "create", "get", "update", "patch", "delete"))},
 	Debug:               {"add debug containers to pods", false, ask("", words{"pods/ephemeralcontainers"}, "update", "patch")},
 	CreateTokens:        {"create tokens of service accounts", false, ask("", words{"serviceaccounts/token"}, "create")},
