@@ -277,6 +277,19 @@ func (c *Cluster) WaitPod(t testing.TB, namespace, name string) Object {
 	return pod
 }
 
+// Ready reports, as its error, what a Deployment still waits for.
+func (c *Cluster) Ready(ctx context.Context, namespace, deployment string) error {
+	d, err := c.Get(ctx, "/apis/apps/v1/namespaces/"+namespace+"/deployments/"+deployment)
+	if err != nil {
+		return err
+	}
+	want, ready := d.At("spec", "replicas"), d.At("status", "readyReplicas")
+	if want != ready {
+		return fmt.Errorf("%v of %v replicas are ready", ready, want)
+	}
+	return nil
+}
+
 // ImportImage makes an image known to the node, so that pods can name it by ref
 // ("seawall.test/app:1": with a tag other than latest, which kubelet would pull).
 func (c *Cluster) ImportImage(t testing.TB, ref string, img v1.Image) {

@@ -259,7 +259,7 @@ func (c *cluster) kubeletConfig() map[string]any {
 		"evictionHard":                map[string]any{"memory.available": "1Mi", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%"},
 		"imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
 		// Ready soon.
-		"nodeStatusUpdateFrequency": "1s", "nodeStatusReportFrequency": "5m", "syncFrequency": "10s",
+		"nodeStatusUpdateFrequency": "1s", "nodeStatusReportFrequency": "5m", "syncFrequency": "1s",
 	}
 	merge(config, c.spec.Options.KubeletConfig)
 	return config

@@ -36,7 +36,7 @@ func (c *cluster) startKubeadm(ctx context.Context) error {
 	if err := c.run("kubelet"); err != nil {
 		return err
 	}
-	for _, ready := range []func(context.Context) error{c.apiReady, c.nodeReady, c.applyKubeadm} {
+	for _, ready := range []func(context.Context) error{c.apiReady, c.nodeReady, c.applyKubeadm, c.mirrored} {
 		if err := c.wait(ctx, "kubelet", ready); err != nil {
 			return err
 		}
@@ -117,6 +117,16 @@ func (c *cluster) applyKubeadm(ctx context.Context) error {
 		"/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy": c.proxyDaemonSet(),
 	} {
 		if _, err := c.send(ctx, http.MethodPatch, path+"?fieldManager=kubeadm&force=true", asJSON(object)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mirrored waits until the API server shows the static pods.
+func (c *cluster) mirrored(ctx context.Context) error {
+	for _, program := range controlPlane() {
+		if _, err := c.get(ctx, "/api/v1/namespaces/kube-system/pods/"+program+"-"+c.slot.name()); err != nil {
 			return err
 		}
 	}
