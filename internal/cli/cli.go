@@ -22,6 +22,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seawall-security/seawall/internal/cli/command"
+	clirbac "github.com/seawall-security/seawall/internal/cli/rbac"
 	"github.com/seawall-security/seawall/internal/cli/verify"
 )
 
@@ -130,6 +131,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.explainCommand(),
 		verify.Command(a.env()),
 		a.complianceCommand(),
+		clirbac.Command(a.env()),
 		a.versionCommand(),
 	)
 	explainArgs(root)
