@@ -322,7 +322,8 @@ func newPod(w *Workload, name string, labels map[string]string, spec *PodSpec) *
 	return pod
 }
 
-// pod adds a pod to the workload that made it, whose template it replaces.
+// pod adds a pod to the workload that made it. The template stays beside it: other
+// pods of it may be anywhere.
 func (r *reader) pod(o *seawall.Object, in *podJSON) {
 	if in.Status.Phase == "Succeeded" || in.Status.Phase == "Failed" {
 		return
@@ -336,9 +337,6 @@ func (r *reader) pod(o *seawall.Object, in *podJSON) {
 		pod.address(ip.IP)
 	}
 	pod.address(in.Status.PodIP)
-	if len(w.Pods) == 1 && w.Pods[0].Name == "" {
-		w.Pods = w.Pods[:0]
-	}
 	w.Pods = append(w.Pods, pod)
 }
 
