@@ -138,7 +138,7 @@ func (c *commands) whoCan(cmd *cobra.Command, args []string, q question) error {
 	for _, reason := range a.UnreadAccess() {
 		fmt.Fprintf(c.Stderr, "seawall: the answer may lack subjects: %s\n", command.Printable(reason))
 	}
-	grants := a.Written(a.Set.WhoCan(request))
+	grants := a.WhoCan(request)
 	if q.members {
 		grants = append(grants, a.Members(grants)...)
 	}

@@ -113,7 +113,7 @@ func (a *Analysis) shippedOnly(s access.Subject) bool {
 func (a *Analysis) subject(s access.Subject, workloads []access.Ref) SubjectReport {
 	out := SubjectReport{Subject: s, System: systemIdentity(s), Workloads: workloads, Path: a.Steps(escalation.SubjectNode(s)), Powers: []Held{}, Permissions: []Permission{}}
 	seen := map[Held]bool{}
-	for _, b := range a.Set.BindingsOf(s) {
+	for _, b := range a.BindingsOf(s) {
 		if b.Role == nil {
 			continue
 		}
@@ -198,16 +198,33 @@ func (a *Analysis) UnreadAccess() []string {
 	return reasons
 }
 
-// Written leaves out the grants of bindings that manifests do not have, though every cluster does.
-func (a *Analysis) Written(grants []access.Grant) []access.Grant {
+// Bindings are those that were read: of manifests not the ones every cluster has.
+func (a *Analysis) Bindings() []*access.Binding { return a.written(a.Set.Bindings) }
+
+// BindingsOf are those of Bindings that name the subject or a group it is certain to be in.
+func (a *Analysis) BindingsOf(s access.Subject) []*access.Binding {
+	return a.written(a.Set.BindingsOf(s))
+}
+
+func (a *Analysis) written(bindings []*access.Binding) []*access.Binding {
+	if a.Live {
+		return bindings
+	}
+	return slices.DeleteFunc(slices.Clone(bindings), a.implied)
+}
+
+// implied: every cluster has it, what was read does not.
+func (a *Analysis) implied(b *access.Binding) bool {
+	return b.Default && a.objects[access.Ref{Kind: b.Kind, Namespace: b.Namespace, Name: b.Name}] == nil
+}
+
+// WhoCan lists the grants of Bindings that allow a request.
+func (a *Analysis) WhoCan(q access.Request) []access.Grant {
+	grants := a.Set.WhoCan(q)
 	if a.Live {
 		return grants
 	}
-	return slices.DeleteFunc(grants, func(g access.Grant) bool { return a.objects[bare(g.Binding.Ref)] == nil })
-}
-
-func bare(r access.Ref) access.Ref {
-	return access.Ref{Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}
+	return slices.DeleteFunc(grants, func(g access.Grant) bool { return a.implied(g.Binding) })
 }
 
 // Members are the grants that known accounts have by being in groups that are granted.
@@ -231,7 +248,7 @@ func (a *Analysis) Members(grants []access.Grant) []access.Grant {
 // namespace is that of the grant.
 func (a *Analysis) InSomeNamespaces(q access.Request) []Scoped {
 	everywhere := map[access.Subject]bool{}
-	for _, g := range a.Set.WhoCan(q) {
+	for _, g := range a.WhoCan(q) {
 		everywhere[g.Subject] = true
 	}
 	var list []Scoped

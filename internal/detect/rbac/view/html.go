@@ -134,7 +134,7 @@ func HTML(w io.Writer, a *rbac.Analysis, generated string) error {
 func payloadOf(a *rbac.Analysis, report *rbac.Report) payload {
 	p := payload{Subjects: []subject{}, Bindings: []binding{}, Roles: []role{}, Findings: []finding{}}
 	roles, bindings := map[*access.Role]int{}, map[*access.Binding]int{}
-	for _, b := range a.Set.Bindings {
+	for _, b := range a.Bindings() {
 		at := -1
 		if b.Role != nil {
 			var ok bool
@@ -149,7 +149,7 @@ func payloadOf(a *rbac.Analysis, report *rbac.Report) payload {
 	}
 	for _, s := range report.Subjects {
 		one := subject{Subject: s.Subject, Risk: s.Risk.String(), System: s.System, Powers: s.Powers, Workloads: s.Workloads, Path: s.Path, Bindings: []int{}}
-		for _, b := range a.Set.BindingsOf(s.Subject) {
+		for _, b := range a.BindingsOf(s.Subject) {
 			one.Bindings = append(one.Bindings, bindings[b])
 		}
 		p.Subjects = append(p.Subjects, one)

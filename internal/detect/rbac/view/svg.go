@@ -13,11 +13,11 @@ import (
 
 // Sizes of the drawing, in pixels.
 const (
-	boxWidth, boxHeight = 250, 40
+	boxWidth, boxHeight = 276, 40
 	columnGap, rowGap   = 56, 14
 	margin              = 16
-	labelRunes          = 34
-	whyRunes            = 44
+	labelRunes          = 36
+	whyRunes            = 42
 )
 
 const svgStyle = `
