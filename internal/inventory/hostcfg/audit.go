@@ -7,10 +7,11 @@ import (
 
 // audit reads auditd.conf(5) and the rules of audit.rules(7).
 func (s *system) audit() {
-	if !s.exists("etc/audit/auditd.conf") && !s.exists("etc/audit/audit.rules") && !s.has("auditd", "audit") {
+	configured := s.exists("etc/audit/auditd.conf") || s.exists("etc/audit/audit.rules")
+	if !configured && !s.has("auditd", "audit") {
 		return
 	}
-	if !s.exists("etc/audit") { // installed, so it is there: we may not look
+	if !configured && !s.exists("etc/audit") { // installed, so it is there: we may not look
 		s.unread = append(s.unread, "etc/audit")
 		return
 	}

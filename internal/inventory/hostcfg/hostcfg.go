@@ -63,10 +63,7 @@ func isUnitLink(p string) bool {
 
 // wanted tells the files whose text is read.
 func wanted(p string) bool {
-	top, _, _ := strings.Cut(p, "/")
-	switch top {
-	case "etc", "boot", "usr", "lib":
-	default:
+	if !configures(p) {
 		return false
 	}
 	switch dir := p[:strings.LastIndexByte(p, '/')+1]; dir {

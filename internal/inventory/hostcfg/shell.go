@@ -1,6 +1,7 @@
 package hostcfg
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,11 +29,9 @@ func (s *system) shell() {
 		for _, line := range lines(text) {
 			for statement := range strings.SplitSeq(line, ";") {
 				f := strings.Fields(statement)
-				if len(f) == 2 && f[0] == "umask" {
-					if mask, err := strconv.ParseInt(f[1], 8, 32); err == nil && (weakest < 0 || mask&^weakest == 0) {
-						weakest = mask
-						data["umask"] = f[1]
-					}
+				if mask := umask(f); mask >= 0 && (weakest < 0 || mask&^weakest == 0) {
+					weakest = mask
+					data["umask"] = fmt.Sprintf("%03o", mask)
 				}
 				shellTimeout(f, data)
 			}
@@ -42,6 +41,19 @@ func (s *system) shell() {
 		data["nologinListed"] = strconv.FormatBool(slices.ContainsFunc(lines(text), func(l string) bool { return strings.HasSuffix(l, "/nologin") }))
 	}
 	s.emit("host/shell", "etc/profile", data)
+}
+
+// umask is the mask a command sets, -1 when it sets none.
+func umask(words []string) int64 {
+	i := slices.Index(words, "umask")
+	if i < 0 || i+1 >= len(words) {
+		return -1
+	}
+	mask, err := strconv.ParseInt(words[i+1], 8, 32)
+	if err != nil || mask < 0 || mask > 0o777 {
+		return -1
+	}
+	return mask
 }
 
 // shellTimeout notes TMOUT=900, readonly TMOUT, declare -xr TMOUT=900.

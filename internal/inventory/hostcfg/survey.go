@@ -47,7 +47,8 @@ type tally struct {
 	looseLogs       problem
 	privateKeys     problem
 	owners, groups  map[uint32]string // the first path of each
-	lists           int64             // when the package lists were changed, in seconds since 1970
+	last            seawall.Ownership
+	lists           int64 // when the package lists were changed, in seconds since 1970
 	newestKernel    string
 	newestKernelAge int64
 }
@@ -89,6 +90,9 @@ func (c *Collector) List(path string, info fs.FileInfo) *seawall.Fact {
 	if mode&fs.ModeSymlink == 0 {
 		c.tally.note(path, info)
 	}
+	if !configures(path) {
+		return nil
+	}
 	if u := unit(path, mode); u != nil {
 		return &seawall.Fact{Config: &seawall.ConfigFact{Kind: rawUnit, Path: path, Data: u}}
 	}
@@ -98,6 +102,22 @@ func (c *Collector) List(path string, info fs.FileInfo) *seawall.Fact {
 		}
 	}
 	return nil
+}
+
+// configures tells the places that may hold anything of interest from the
+// great mass of a tree: programs, documentation, data.
+func configures(p string) bool {
+	top, rest, _ := strings.Cut(p, "/")
+	switch top {
+	case "etc", "boot", "root", "home", "lib", "run":
+		return true
+	case "var":
+		return strings.HasPrefix(rest, "log")
+	case "usr":
+		return strings.HasPrefix(rest, "lib/s") || strings.HasPrefix(rest, "lib/mod") || strings.HasPrefix(rest, "sbin/sshd") ||
+			strings.HasPrefix(rest, "etc/") || strings.HasPrefix(rest, "local/lib/sysctl.d/")
+	}
+	return false
 }
 
 // isHome tells home directories and the files in them that let others in.
@@ -121,11 +141,10 @@ func isHostKey(p string) bool {
 func (t *tally) note(p string, info fs.FileInfo) {
 	mode := info.Mode()
 	owner, _ := info.Sys().(seawall.Ownership)
-	if _, known := t.owners[owner.UID]; !known && len(t.owners) < maxOwners {
-		t.owners[owner.UID] = p
-	}
-	if _, known := t.groups[owner.GID]; !known && len(t.groups) < maxOwners {
-		t.groups[owner.GID] = p
+	if owner != t.last || len(t.owners) == 0 {
+		t.last = owner
+		remember(t.owners, owner.UID, p)
+		remember(t.groups, owner.GID, p)
 	}
 	file, writable := mode.IsRegular(), mode&0o002 != 0
 	switch {
@@ -134,19 +153,34 @@ func (t *tally) note(p string, info fs.FileInfo) {
 	case file && writable:
 		t.writableFiles.add(p)
 	}
-	switch {
-	case (mode&0o022 != 0 || owner.UID != 0) && isSystemFile(p) && mode&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky) == 0:
+	switch top, _, _ := strings.Cut(p, "/"); {
+	case (mode&0o022 != 0 || owner.UID != 0) && mode&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky) == 0 && isSystemFile(p):
 		t.looseSystem.add(p)
-	case file && mode&0o137 != 0 && strings.HasPrefix(p, "var/log/") && !isPublicLog(p):
-		t.looseLogs.add(p)
 	case file && mode&0o077 != 0 && isUserKey(p):
 		t.privateKeys.add(p)
-	case p == "var/lib/apt/lists" || p == "var/cache/dnf" || p == "var/cache/yum":
-		t.lists = max(t.lists, info.ModTime().Unix())
-	case strings.HasPrefix(p, "boot/vmlinuz-") && !strings.Contains(p, "rescue"):
+	case top == "var":
+		t.noteVar(p, file, info)
+	case top == "boot" && strings.HasPrefix(p, "boot/vmlinuz-") && !strings.Contains(p, "rescue"):
 		if at := info.ModTime().UnixNano(); t.newestKernel == "" || at > t.newestKernelAge {
 			t.newestKernel, t.newestKernelAge = strings.TrimPrefix(p, "boot/vmlinuz-"), at
 		}
+	}
+}
+
+// remember keeps the first path of an owner.
+func remember(first map[uint32]string, id uint32, p string) {
+	if _, known := first[id]; !known && len(first) < maxOwners {
+		first[id] = p
+	}
+}
+
+// noteVar looks at logs and at when the lists of packages were fetched.
+func (t *tally) noteVar(p string, file bool, info fs.FileInfo) {
+	switch {
+	case file && info.Mode()&0o137 != 0 && strings.HasPrefix(p, "var/log/") && !isPublicLog(p):
+		t.looseLogs.add(p)
+	case p == "var/lib/apt/lists" || p == "var/cache/dnf" || p == "var/cache/yum":
+		t.lists = max(t.lists, info.ModTime().Unix())
 	}
 }
 
@@ -175,8 +209,8 @@ func isPublicLog(p string) bool {
 
 // isUserKey tells private keys of users by where they lie.
 func isUserKey(p string) bool {
-	dir, name := path.Split(p)
-	return strings.HasSuffix(dir, "/.ssh/") && strings.HasPrefix(name, "id_") && !strings.HasSuffix(name, ".pub")
+	name := p[strings.LastIndexByte(p, '/')+1:]
+	return strings.HasPrefix(name, "id_") && strings.HasSuffix(p[:len(p)-len(name)], "/.ssh/") && !strings.HasSuffix(name, ".pub")
 }
 
 // unit tells what the being of a file says about a unit of systemd, or of a
