@@ -72,6 +72,22 @@ type ImageInfo struct {
 	Layers      []LayerInfo   `json:"layers,omitempty"`
 	// Base is the image it was built on; nil when not known.
 	Base *BaseImage `json:"base,omitempty"`
+	// Verification is what became of the signatures asked for; nil when nobody asked.
+	Verification *Verification `json:"verification,omitempty"`
+}
+
+// Verification is the judgement on an image's signatures by what a user asked for.
+type Verification struct {
+	Verified bool `json:"verified"`
+	// Digest is what had to be signed: of the index for a multi-platform image.
+	Digest string `json:"digest,omitempty"`
+	// Reason says why not, for programs, and Detail for people; empty when verified.
+	Reason string `json:"reason,omitempty"`
+	Detail string `json:"detail,omitempty"`
+	// Signatures are those that satisfy what was asked for; provenance is one with a Builder.
+	Signatures []Signature `json:"signatures,omitempty"`
+	// Error is why the signatures could not be fetched; then nothing was judged.
+	Error string `json:"error,omitempty"`
 }
 
 // BaseImage is the image another one was built on.

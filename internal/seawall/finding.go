@@ -135,14 +135,6 @@ type Actor struct {
 	SourceIPs []string `json:"sourceIPs,omitempty"`
 }
 
-// Event is one thing that happened, for runtime and audit findings. Its fields
-// arrive with the sensors; readers keep what they do not know.
-type Event struct {
-	Time   string         `json:"time"`
-	Type   string         `json:"type"`
-	Fields map[string]any `json:"fields,omitempty"`
-}
-
 // Decision is what a policy rule came to for some findings.
 type Decision struct {
 	Policy   string   `json:"policy"`

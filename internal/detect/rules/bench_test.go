@@ -4,18 +4,19 @@ import (
 	"testing"
 
 	"github.com/seawall-security/seawall/internal/detect/rules"
+	"github.com/seawall-security/seawall/internal/seawall"
 )
 
-// ready is an event with its values laid out by field, as a sensor has them.
+// ready is an event with its values made, found by name.
 type ready struct {
 	kind   string
-	values [][]rules.Value
+	values map[string][]seawall.Value
 }
 
 func (r *ready) EventType() string { return r.kind }
 
-func (r *ready) Value(ref *rules.Ref, i int, v *rules.Value) bool {
-	values := r.values[ref.Field.ID]
+func (r *ready) Value(ref *seawall.FieldRef, i int, v *seawall.Value) bool {
+	values := r.values[ref.Name]
 	if ref.Index >= 0 {
 		i = ref.Index
 	}
@@ -27,14 +28,14 @@ func (r *ready) Value(ref *rules.Ref, i int, v *rules.Value) bool {
 }
 
 func layOut(e rules.Recorded) *ready {
-	r := &ready{kind: e.EventType(), values: make([][]rules.Value, len(rules.Fields()))}
+	r := &ready{kind: e.EventType(), values: map[string][]seawall.Value{}}
 	for _, f := range rules.Fields() {
 		for i := 0; ; i++ {
-			var v rules.Value
-			if !e.Value(&rules.Ref{Field: f, Index: -1}, i, &v) {
+			var v seawall.Value
+			if !e.Value(&seawall.FieldRef{Name: f.Name, Index: -1}, i, &v) {
 				break
 			}
-			r.values[f.ID] = append(r.values[f.ID], v)
+			r.values[f.Name] = append(r.values[f.Name], v)
 			if !f.Any && !f.List {
 				break
 			}

@@ -48,6 +48,7 @@ type Engine struct {
 	statuses []Status
 	sources  map[string]*program
 	memos    int
+	values   int
 }
 
 // program is the rules of one source, by event type.
@@ -66,7 +67,7 @@ func (e *Engine) Rules() []Status { return e.statuses }
 
 // Compile turns a Set into an Engine. Its error joins every mistake, each with file, line and column.
 func Compile(s *Set) (*Engine, error) {
-	c := &compiler{set: s, interned: map[string]*node{}, parsed: map[*macroItem]syntax.Expr{}}
+	c := &compiler{set: s, interned: map[string]*node{}, parsed: map[*macroItem]syntax.Expr{}, refs: map[string]int{}}
 	e := &Engine{sources: map[string]*program{}}
 	var running []*draft
 	for _, item := range s.rules {
@@ -88,7 +89,7 @@ func Compile(s *Set) (*Engine, error) {
 	for i := range e.statuses {
 		e.statuses[i].Events = e.eventsOf(e.statuses[i].Rule)
 	}
-	e.memos = c.assignMemos()
+	e.memos, e.values = c.assignMemos(), len(c.refs)
 	return e, nil
 }
 
@@ -112,6 +113,7 @@ type compiler struct {
 	problems []error
 	interned map[string]*node
 	parsed   map[*macroItem]syntax.Expr
+	refs     map[string]int // slots of values by field
 }
 
 // draft is a rule on its way.
@@ -281,6 +283,7 @@ type check struct {
 	match      matcher
 	negated    bool // != is a comparison: false for what is missing
 	key        string
+	slot       int // where the field's value is kept during one event
 }
 
 // writer turns one rule's expressions into trees.

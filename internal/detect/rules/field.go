@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/seawall-security/seawall/internal/seawall"
 )
 
 // Type is what a field's values are.
@@ -23,15 +25,12 @@ const (
 
 // The sources of events a rule can be about.
 const (
-	SourceSyscall = "syscall"
-	SourceAudit   = "k8s_audit"
+	SourceSyscall = seawall.SourceSyscall
+	SourceAudit   = seawall.SourceAudit
 )
 
 // Field is one field of the language. The table is fields.txt.
 type Field struct {
-	// ID is the field's number, below len(Fields()): for sensors' own tables. It
-	// is good for one build only.
-	ID   int
 	Name string
 	Type Type
 	// Source is the source that has it; "" is all of them.
@@ -59,7 +58,7 @@ var fields = sync.OnceValue(func() map[string]*Field {
 		if len(columns) == 0 || columns[0] == "#" {
 			continue
 		}
-		f := &Field{ID: len(table), Name: columns[0], Filled: true}
+		f := &Field{Name: columns[0], Filled: true}
 		f.Type = map[string]Type{"text": TypeText, "number": TypeNumber, "flag": TypeFlag, "address": TypeAddress}[columns[1]]
 		for _, word := range columns[2:] {
 			switch key, value, _ := strings.Cut(word, "="); key {
@@ -87,6 +86,12 @@ func Fields() []*Field {
 	return slices.SortedFunc(maps.Values(fields()), func(a, b *Field) int { return strings.Compare(a.Name, b.Name) })
 }
 
+// Ref is a field as a condition or an output names it.
+type Ref struct {
+	seawall.FieldRef
+	Field *Field
+}
+
 // ref finds a field. known is false for names the language does not have.
 func ref(name, argument string, indexed bool) (r Ref, known bool, err error) {
 	f := fields()[name]
@@ -106,7 +111,7 @@ func ref(name, argument string, indexed bool) (r Ref, known bool, err error) {
 	case !indexed && f.Argument == "required":
 		err = fmt.Errorf("%s needs an argument: %s[…]", name, name)
 	}
-	r = Ref{Field: f, Argument: argument, Index: -1}
+	r = Ref{seawall.FieldRef{Name: f.Name, Argument: argument, Index: -1}, f}
 	if n, nerr := strconv.Atoi(argument); nerr == nil && n >= 0 {
 		r.Index = n
 	}

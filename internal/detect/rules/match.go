@@ -8,10 +8,12 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/seawall-security/seawall/internal/seawall"
 )
 
 // matcher compares one value. It does not allocate.
-type matcher func(v *Value) bool
+type matcher func(v *seawall.Value) bool
 
 // newMatcher compiles an operator and its right side for a field; negated
 // operators are the caller's. An error says what does not fit.
@@ -37,41 +39,41 @@ func matchText(f *Field, operator string, right []string) (matcher, error) {
 	}
 	switch operator {
 	case "=":
-		return func(v *Value) bool { return v.Text == first }, nil
+		return func(v *seawall.Value) bool { return v.Text == first }, nil
 	case "in", "intersects":
 		set := make(map[string]struct{}, len(right))
 		for _, r := range right {
 			set[r] = struct{}{}
 		}
-		return func(v *Value) bool { _, ok := set[v.Text]; return ok }, nil
+		return func(v *seawall.Value) bool { _, ok := set[v.Text]; return ok }, nil
 	case "contains":
-		return func(v *Value) bool { return strings.Contains(v.Text, first) }, nil
+		return func(v *seawall.Value) bool { return strings.Contains(v.Text, first) }, nil
 	case "icontains":
-		return func(v *Value) bool { return containsFold(v.Text, first) }, nil
+		return func(v *seawall.Value) bool { return containsFold(v.Text, first) }, nil
 	case "startswith":
-		return func(v *Value) bool { return strings.HasPrefix(v.Text, first) }, nil
+		return func(v *seawall.Value) bool { return strings.HasPrefix(v.Text, first) }, nil
 	case "endswith":
-		return func(v *Value) bool { return strings.HasSuffix(v.Text, first) }, nil
+		return func(v *seawall.Value) bool { return strings.HasSuffix(v.Text, first) }, nil
 	case "bcontains", "bstartswith":
 		raw, err := hex.DecodeString(first)
 		if err != nil {
 			return nil, fmt.Errorf("%s %q: want bytes as hexadecimal digits", operator, first)
 		}
 		if operator == "bcontains" {
-			return func(v *Value) bool { return strings.Contains(v.Text, string(raw)) }, nil
+			return func(v *seawall.Value) bool { return strings.Contains(v.Text, string(raw)) }, nil
 		}
-		return func(v *Value) bool { return strings.HasPrefix(v.Text, string(raw)) }, nil
+		return func(v *seawall.Value) bool { return strings.HasPrefix(v.Text, string(raw)) }, nil
 	case "glob", "iglob":
 		fold := operator == "iglob"
-		return func(v *Value) bool { return glob(first, v.Text, fold) }, nil
+		return func(v *seawall.Value) bool { return glob(first, v.Text, fold) }, nil
 	case "regex":
 		re, err := regexp.Compile(`\A(?:` + first + `)\z`)
 		if err != nil {
 			return nil, fmt.Errorf("regex: %w", err)
 		}
-		return func(v *Value) bool { return re.MatchString(v.Text) }, nil
+		return func(v *seawall.Value) bool { return re.MatchString(v.Text) }, nil
 	case "pmatch":
-		return func(v *Value) bool {
+		return func(v *seawall.Value) bool {
 			for _, p := range right {
 				if below(p, v.Text) {
 					return true
@@ -91,7 +93,7 @@ func textAsNumber(operator string, right []string) (matcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(v *Value) bool {
+	return func(v *seawall.Value) bool {
 		n, err := strconv.ParseInt(v.Text, 0, 64)
 		if err != nil {
 			return false
@@ -116,17 +118,17 @@ func matchNumbers(operator string, right []string) (matcher, error) {
 	}
 	switch operator {
 	case "=":
-		return func(v *Value) bool { return v.Number == n }, nil
+		return func(v *seawall.Value) bool { return v.Number == n }, nil
 	case "<":
-		return func(v *Value) bool { return v.Number < n }, nil
+		return func(v *seawall.Value) bool { return v.Number < n }, nil
 	case "<=":
-		return func(v *Value) bool { return v.Number <= n }, nil
+		return func(v *seawall.Value) bool { return v.Number <= n }, nil
 	case ">":
-		return func(v *Value) bool { return v.Number > n }, nil
+		return func(v *seawall.Value) bool { return v.Number > n }, nil
 	case ">=":
-		return func(v *Value) bool { return v.Number >= n }, nil
+		return func(v *seawall.Value) bool { return v.Number >= n }, nil
 	case "in", "intersects":
-		return func(v *Value) bool {
+		return func(v *seawall.Value) bool {
 			for _, w := range want {
 				if v.Number == w {
 					return true
@@ -153,7 +155,7 @@ func matchFlag(f *Field, operator string, right []string) (matcher, error) {
 	if operator != "=" && operator != "in" {
 		return nil, fmt.Errorf("%s is true or false: %s is not for it", f.Name, operator)
 	}
-	return func(v *Value) bool { return want[v.Number&1] }, nil
+	return func(v *seawall.Value) bool { return want[v.Number&1] }, nil
 }
 
 func matchAddresses(f *Field, operator string, right []string) (matcher, error) {
@@ -174,7 +176,7 @@ func matchAddresses(f *Field, operator string, right []string) (matcher, error) 
 		}
 		nets = append(nets, p.Masked())
 	}
-	return func(v *Value) bool {
+	return func(v *seawall.Value) bool {
 		for _, p := range nets {
 			if p.Contains(v.Address) {
 				return true
@@ -290,7 +292,7 @@ func below(pattern, path string) bool {
 }
 
 // transform applies one transformer; ok is false when the value has none.
-func transform(name string, f *Field, v *Value) bool {
+func transform(name string, f *Field, v *seawall.Value) bool {
 	switch name {
 	case "tolower":
 		v.Text = strings.ToLower(v.Text)

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/seawall-security/seawall/internal/detect/rules/syntax"
+
+	"github.com/seawall-security/seawall/internal/seawall"
 )
 
 // Output is a rule's message with fields in it: "%proc.name ran in %container.id".
@@ -93,7 +95,7 @@ func isNameByte(c byte) bool {
 // Write fills the message for an event.
 func (o *Output) Write(r Record) string {
 	var b strings.Builder
-	var v Value
+	var v seawall.Value
 	for _, p := range o.parts {
 		b.WriteString(p.text)
 		if p.ref == nil {
@@ -107,21 +109,21 @@ func (o *Output) Write(r Record) string {
 // Fields are the fields the message shows, with their values; missing ones are left out.
 func (o *Output) Fields(r Record) map[string]any {
 	out := map[string]any{}
-	var v Value
+	var v seawall.Value
 	for _, p := range o.parts {
 		if p.ref == nil {
 			continue
 		}
 		if text := p.value(r, &v); text != missing {
-			out[p.ref.Name()] = text
+			out[p.ref.String()] = text
 		}
 	}
 	return out
 }
 
-func (p *part) value(r Record, v *Value) string {
+func (p *part) value(r Record, v *seawall.Value) string {
 	var all []string
-	for i := 0; r.Value(p.ref, i, v); i++ {
+	for i := 0; r.Value(&p.ref.FieldRef, i, v); i++ {
 		for _, t := range slices.Backward(p.transforms) {
 			transform(t, p.ref.Field, v)
 		}

@@ -6,12 +6,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/seawall-security/seawall/internal/seawall"
 )
 
 // compile makes the check's matcher and the key equal checks share.
 func (c *check) compile() error {
 	f := c.ref.Field
-	c.key = fmt.Sprintf("%s|%s|%s|%q", c.ref.Name(), strings.Join(c.transforms, ","), c.operator, c.right)
+	c.key = fmt.Sprintf("%s|%s|%s|%q", c.ref.String(), strings.Join(c.transforms, ","), c.operator, c.right)
 	if c.operator == "exists" {
 		return nil
 	}
@@ -23,7 +25,7 @@ func (c *check) compile() error {
 		c.negated, operator = true, "="
 	}
 	if c.other != nil {
-		c.key += "|" + c.other.Name()
+		c.key += "|" + c.other.String()
 		return nil
 	}
 	numeric := slices.Contains(c.transforms, "len")
@@ -73,6 +75,17 @@ func (c *compiler) foldAll(drafts []*draft, eventType string) (out []*compiled) 
 	return out
 }
 
+// slot is where a field's value is kept.
+func (c *compiler) slot(r *Ref) int {
+	name := r.String()
+	slot, ok := c.refs[name]
+	if !ok {
+		slot = len(c.refs)
+		c.refs[name] = slot
+	}
+	return slot
+}
+
 // isType says whether a check is about what rules are indexed by.
 func (c *check) isType() bool {
 	switch c.ref.Field.Name {
@@ -100,6 +113,7 @@ func (c *compiler) fold(t *tree, eventType string) *node {
 		if known, result := t.check.ofType(eventType); known {
 			return c.constant(result)
 		}
+		t.check.slot = c.slot(&t.check.ref)
 		return c.intern(&node{kind: kindCheck, check: t.check}, t.check.key)
 	case kindNot:
 		term := c.fold(t.terms[0], eventType)
@@ -139,7 +153,7 @@ func (c *compiler) fold(t *tree, eventType string) *node {
 func (c *check) ofType(eventType string) (known, result bool) {
 	switch {
 	case c.ref.Field.Name == "evt.dir" && c.match != nil:
-		return true, c.match(&Value{Text: "<"}) != c.negated
+		return true, c.match(&seawall.Value{Text: "<"}) != c.negated
 	case !c.isType():
 		return false, false
 	case c.operator == "exists":
@@ -147,7 +161,7 @@ func (c *check) ofType(eventType string) (known, result bool) {
 	case eventType == "" && !slices.Contains([]string{"=", "!=", "in"}, c.operator):
 		return false, false // startswith: only the event can tell
 	}
-	return true, c.match(&Value{Text: eventType}) != c.negated
+	return true, c.match(&seawall.Value{Text: eventType}) != c.negated
 }
 
 func (c *compiler) constant(b bool) *node {
@@ -195,14 +209,24 @@ type State struct {
 	engine *Engine
 	record Record
 	memo   []uint32 // generation<<1 | result
+	kept   []kept
 	now    uint32
 	hits   []*Rule
-	value  Value
-	other  Value
+	value  seawall.Value
+	other  seawall.Value
+}
+
+// kept is the first value of a field, once it was asked for.
+type kept struct {
+	now   uint32
+	has   bool
+	value seawall.Value
 }
 
 // NewState returns a State of e.
-func (e *Engine) NewState() *State { return &State{engine: e, memo: make([]uint32, e.memos)} }
+func (e *Engine) NewState() *State {
+	return &State{engine: e, memo: make([]uint32, e.memos), kept: make([]kept, e.values)}
+}
 
 // Match returns the rules an event is true for, in the order of their files. The
 // slice is valid until the next call.
@@ -218,6 +242,7 @@ func (s *State) Match(source string, r Record) []*Rule {
 	s.record, s.hits = r, s.hits[:0]
 	if s.now++; s.now >= 1<<31 {
 		clear(s.memo)
+		clear(s.kept)
 		s.now = 1
 	}
 	for _, c := range candidates {
@@ -269,7 +294,7 @@ func (s *State) eval(n *node) bool {
 func (s *State) check(c *check) bool {
 	all := c.ref.Field.List && c.operator == "in" && c.ref.several()
 	for i := 0; ; i++ {
-		if !s.record.Value(&c.ref, i, &s.value) {
+		if !s.fetch(c, i) {
 			if i > 0 || c.ref.Field.Default == "" {
 				return all && i > 0
 			}
@@ -287,6 +312,21 @@ func (s *State) check(c *check) bool {
 	}
 }
 
+// fetch makes the i-th value of a check's field the current one.
+func (s *State) fetch(c *check, i int) bool {
+	if i > 0 {
+		return s.record.Value(&c.ref.FieldRef, i, &s.value)
+	}
+	k := &s.kept[c.slot]
+	if k.now != s.now {
+		k.now, k.has = s.now, s.record.Value(&c.ref.FieldRef, 0, &k.value)
+	}
+	if k.has {
+		s.value = k.value
+	}
+	return k.has
+}
+
 func (s *State) compare(c *check) bool {
 	for _, t := range slices.Backward(c.transforms) {
 		if !transform(t, c.ref.Field, &s.value) {
@@ -298,7 +338,7 @@ func (s *State) compare(c *check) bool {
 		return true
 	case c.other == nil:
 		return c.match(&s.value) != c.negated
-	case !s.record.Value(c.other, 0, &s.other):
+	case !s.record.Value(&c.other.FieldRef, 0, &s.other):
 		return false
 	}
 	return s.relate(c)

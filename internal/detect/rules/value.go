@@ -8,36 +8,13 @@ import (
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
-// Value is one content of a field; which of its members counts is the field's Type.
-type Value struct {
-	Text    string
-	Number  int64 // 0 and 1 for flags
-	Address netip.Addr
-}
-
-// Ref is a field as a condition or an output names it.
-type Ref struct {
-	Field *Field
-	// Argument is what stands in brackets; Index is its number where it is one, else -1.
-	Argument string
-	Index    int
-}
-
-// Name is the field as written: "proc.aname[2]".
-func (r *Ref) Name() string {
-	if r.Argument == "" {
-		return r.Field.Name
-	}
-	return r.Field.Name + "[" + r.Argument + "]"
-}
-
 // Record is one event. Value must not allocate on a path that is taken often.
 type Record interface {
 	// EventType is what rules are indexed by: evt.type of a system call, ka.verb of an audit event.
 	EventType() string
 	// Value puts the i-th value of a field into v and says whether there is one.
 	// Only fields with several values are asked for an i above 0.
-	Value(r *Ref, i int, v *Value) bool
+	Value(r *seawall.FieldRef, i int, v *seawall.Value) bool
 }
 
 // Recorded is a Record of an event as it is written down: fields by name.
@@ -47,8 +24,12 @@ type Recorded struct{ Event *seawall.Event }
 func (r Recorded) EventType() string { return r.Event.Type }
 
 // Value implements Record.
-func (r Recorded) Value(ref *Ref, i int, v *Value) bool {
-	name := ref.Field.Name
+func (r Recorded) Value(ref *seawall.FieldRef, i int, v *seawall.Value) bool {
+	name := ref.Name
+	field := fields()[name]
+	if field == nil {
+		return false
+	}
 	switch name {
 	case "evt.type", "syscall.type", "ka.verb":
 		v.Text = r.Event.Type
@@ -57,12 +38,12 @@ func (r Recorded) Value(ref *Ref, i int, v *Value) bool {
 		v.Text = r.Event.Time
 		return i == 0 && v.Text != ""
 	}
-	held, ok := r.Event.Fields[ref.Name()]
+	held, ok := r.Event.Fields[ref.String()]
 	if !ok && ref.Argument != "" {
 		if held, ok = r.Event.Fields[name+"."+ref.Argument]; !ok { // evt.arg[path] is evt.arg.path
 			held, ok = r.Event.Fields[name]
 			if list, is := held.([]any); ok && is && ref.Index >= 0 {
-				return ref.Index < len(list) && i == 0 && ref.Field.read(list[ref.Index], v)
+				return ref.Index < len(list) && i == 0 && field.read(list[ref.Index], v)
 			}
 			return false
 		}
@@ -72,15 +53,15 @@ func (r Recorded) Value(ref *Ref, i int, v *Value) bool {
 	}
 	switch list := held.(type) {
 	case []any:
-		return i < len(list) && ref.Field.read(list[i], v)
+		return i < len(list) && field.read(list[i], v)
 	case []string:
-		return i < len(list) && ref.Field.read(list[i], v)
+		return i < len(list) && field.read(list[i], v)
 	}
-	return i == 0 && ref.Field.read(held, v)
+	return i == 0 && field.read(held, v)
 }
 
 // read turns what a document holds into the field's type. What is of no use as such is missing.
-func (f *Field) read(held any, v *Value) bool {
+func (f *Field) read(held any, v *seawall.Value) bool {
 	switch h := held.(type) {
 	case string:
 		return f.parse(h, v)
@@ -102,7 +83,7 @@ func (f *Field) read(held any, v *Value) bool {
 	return f.Type != TypeAddress
 }
 
-func (f *Field) parse(text string, v *Value) bool {
+func (f *Field) parse(text string, v *seawall.Value) bool {
 	v.Text = text
 	var err error
 	switch f.Type {
@@ -121,7 +102,7 @@ func (f *Field) parse(text string, v *Value) bool {
 }
 
 // write is a value as outputs show it.
-func (f *Field) write(v *Value) string {
+func (f *Field) write(v *seawall.Value) string {
 	switch f.Type {
 	case TypeNumber:
 		return strconv.FormatInt(v.Number, 10)
