@@ -10,6 +10,7 @@ import (
 	"github.com/seawall-security/seawall/internal/cli/command"
 	"github.com/seawall-security/seawall/internal/detect"
 	"github.com/seawall-security/seawall/internal/detect/registry"
+	"github.com/seawall-security/seawall/internal/detect/signature"
 	"github.com/seawall-security/seawall/internal/scan"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
@@ -72,7 +73,7 @@ func explainers() []detect.Explainer {
 		return nil // only users' own rule files can fail
 	}
 	var out []detect.Explainer
-	for _, d := range append(cfg.Detectors, registry.Detector{}) {
+	for _, d := range append(cfg.Detectors, registry.Detector{}, signature.Detector{}) {
 		if e, ok := d.(detect.Explainer); ok {
 			out = append(out, e)
 		}

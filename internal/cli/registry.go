@@ -50,6 +50,7 @@ that does not exist.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.platform, "platform", "", "scan this platform of every image (default: linux on this machine's architecture, else the first for linux)")
 	flags.StringSliceVar(&f.insecure, "insecure", nil, "registries (host[:port]) to reach over plain HTTP or unverified TLS")
+	f.signatures.Add(cmd)
 	flags.StringSliceVar(&w.Repositories, "repository", nil, "scan these instead of what the registry lists")
 	flags.StringSliceVar(&w.Include, "include", nil, "only these: globs of REPOSITORY or REPOSITORY:TAG (* is anything but a slash, ** anything)")
 	flags.StringSliceVar(&w.Exclude, "exclude", nil, "none of these: globs as in --include")

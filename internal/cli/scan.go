@@ -16,7 +16,9 @@ import (
 	"github.com/seawall-security/seawall/internal/cli/posture"
 	"github.com/seawall-security/seawall/internal/cli/progress"
 	"github.com/seawall-security/seawall/internal/cli/seen"
+	"github.com/seawall-security/seawall/internal/cli/verify"
 	"github.com/seawall-security/seawall/internal/compliance"
+	"github.com/seawall-security/seawall/internal/detect/signature"
 	"github.com/seawall-security/seawall/internal/scan"
 	"github.com/seawall-security/seawall/internal/scan/baseimage"
 	"github.com/seawall-security/seawall/internal/seawall"
@@ -31,6 +33,7 @@ type scanFlags struct {
 	databaseFlags
 	suppressFlags
 	scannerFlags
+	signatures      verify.ScanFlags
 	failOn          string
 	name            string
 	offline         bool
@@ -75,6 +78,7 @@ func (f *scanFlags) addImage(cmd *cobra.Command) {
 	flags.StringSliceVar(&f.bases, "base", nil, "base images, to tell what a newer base would mend from what is the image's own")
 	flags.StringVar(&f.platform, "platform", "", "which image of a multi-platform one, for example linux/arm64 (default: linux on this machine's architecture)")
 	flags.StringSliceVar(&f.insecure, "insecure", nil, "registries (host[:port]) to reach over plain HTTP or unverified TLS")
+	f.signatures.Add(cmd)
 	flags.StringVar(&f.namespace, "namespace", "", "containerd namespace (default: default, then k8s.io)")
 }
 
@@ -239,6 +243,9 @@ func (a *app) runTargets(cmd *cobra.Command, f *scanFlags, targets []scan.Target
 	if err := f.scannerFlags.complete(&cfg, db); err != nil {
 		return err
 	}
+	if err := a.wantSignatures(cmd, f, &cfg); err != nil {
+		return err
+	}
 	if err := adjust(&cfg); err != nil {
 		return err
 	}
@@ -273,6 +280,22 @@ func (a *app) runTargets(cmd *cobra.Command, f *scanFlags, targets []scan.Target
 		a.warn(f, outcome, warnings)
 	}
 	return a.verdict(cmd.Context(), f, outcome)
+}
+
+// wantSignatures makes a scan judge signatures where the flags ask for any.
+func (a *app) wantSignatures(cmd *cobra.Command, f *scanFlags, cfg *scan.Config) (err error) {
+	if !f.signatures.Wanted() {
+		return nil
+	}
+	dir := ""
+	if !f.noCache {
+		if dir, err = a.cacheDirectory(f.cacheDir); err != nil {
+			return err
+		}
+	}
+	cfg.Verify, err = f.signatures.Verify(cmd, a.env(), dir, a.sourceOptions(f))
+	cfg.Detectors = append(cfg.Detectors, signature.Detector{})
+	return err
 }
 
 func (a *app) scanConfig(cmd *cobra.Command, f *scanFlags) (scan.Config, error) {

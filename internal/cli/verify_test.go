@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/notaryproject/notation-core-go/testhelper"
 	notation "github.com/notaryproject/notation-go"
@@ -35,6 +37,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/seawall-security/seawall/internal/cli"
+	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/testenv"
 	"github.com/seawall-security/seawall/internal/verify"
 	"github.com/seawall-security/seawall/internal/verify/verifytest"
@@ -334,6 +337,76 @@ func TestVerifyBundle(t *testing.T) {
 			}
 			if code == 1 && !strings.HasPrefix(stdout, "NOT VERIFIED") || code == 0 && !strings.HasPrefix(stdout, "verified") || code == 2 && stderr == "" {
 				t.Errorf("out: %s\nerr: %s", stdout, stderr)
+			}
+		})
+	}
+}
+
+// A scan that is told whose signature to expect reports it, blocks without it,
+// and does not take a place that cannot answer for an answer.
+func TestScanVerifies(t *testing.T) {
+	s := verifytest.New(t)
+	key, public := s.Key()
+	_, otherKey := s.Key()
+	dir := t.TempDir()
+	pub, other := writeFile(t, filepath.Join(dir, "key.pub"), public), writeFile(t, filepath.Join(dir, "other.pub"), otherKey)
+	keyed := signAll(t, s, verifytest.Request{Key: key, NoLog: true, NoTimestamp: true})
+	bare := stored{image: must[v1.Image](t)(random.Image(64, 1))}
+	host := memoryRegistry(t)
+	keyedRef, bareRef := keyed.push(t, host, "keyed"), bare.push(t, host, "bare")
+	layout := keyed.save(t)
+	archive := filepath.Join(dir, "image.tar")
+	if err := tarball.WriteToFile(archive, must[name.Tag](t)(name.NewTag("app:1")), bare.image); err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		ref, key string
+		code     int
+		status   seawall.Status
+		evidence string
+	}{
+		"registry":          {keyedRef, pub, 0, seawall.StatusPass, "signed by key sha256:"},
+		"layout":            {layout, pub, 0, seawall.StatusPass, "signed by key sha256:"},
+		"another key":       {keyedRef, other, 1, seawall.StatusFail, "wrong-key"},
+		"unsigned":          {bareRef, pub, 1, seawall.StatusFail, "no-signature"},
+		"no place for them": {"docker-archive:" + archive, pub, 3, "", ""},
+		"no such key":       {keyedRef, filepath.Join(dir, "none"), 2, "", ""},
+		"nobody asked":      {bareRef, "", 0, "", ""},
+	} {
+		t.Run(what, func(t *testing.T) {
+			args := []string{"scan", "image", c.ref, "--format", "json", "--fail-on", "high"}
+			if c.key != "" {
+				args = append(args, "--verify-key", c.key)
+			}
+			code, stdout, stderr := run(t, t.TempDir(), args...)
+			if code != c.code {
+				t.Fatalf("exit %d, want %d\n%s", code, c.code, stderr)
+			}
+			if code > 1 {
+				return
+			}
+			var report seawall.Report
+			if err := json.Unmarshal([]byte(stdout), &report); err != nil {
+				t.Fatal(err)
+			}
+			var found []seawall.Finding
+			for _, f := range report.Findings {
+				if f.Kind == seawall.KindSignature {
+					found = append(found, f)
+				}
+			}
+			v := report.Asset.Image.Verification
+			if c.status == "" {
+				if len(found) > 0 || v != nil {
+					t.Errorf("%+v, %+v", found, v)
+				}
+				return
+			}
+			if len(found) != 1 || found[0].Status != c.status || !strings.HasPrefix(found[0].Evidence, c.evidence) || !slices.Contains(found[0].Frameworks, "nist-800-190:4.1.5") {
+				t.Errorf("%+v", found)
+			}
+			if v == nil || v.Verified != (c.status == seawall.StatusPass) || v.Verified == (len(v.Signatures) == 0) {
+				t.Errorf("verification %+v", v)
 			}
 		})
 	}

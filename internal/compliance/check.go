@@ -11,7 +11,7 @@ import (
 
 // judge describes a detector that reports only what is wrong: that it did all
 // its work on an asset of a sort it judges is what shows that the rest is right.
-// Detectors that are not here say themselves what passed.
+// Detectors that are not here, or judge no sort, say themselves what passed.
 type judge struct {
 	detector string
 	kinds    []seawall.FindingKind
@@ -38,7 +38,7 @@ func judges() []judge {
 		{"misconfig/image", nil, []seawall.AssetKind{image}, nil, "seawall scan image REF --scanners misconfig"},
 		{"misconfig/dockerfile", nil, []seawall.AssetKind{fs}, nil, "seawall scan fs . --scanners misconfig"},
 		{"registry", nil, []seawall.AssetKind{seawall.AssetRegistry}, nil, "seawall scan registry HOST"},
-		{"signature", []seawall.FindingKind{seawall.KindSignature}, []seawall.AssetKind{image}, nil, "seawall scan image REF --verify-key FILE"},
+		{"signature", []seawall.FindingKind{seawall.KindSignature}, nil, nil, "seawall scan image REF --verify-key FILE"},
 		{"rbac", []seawall.FindingKind{seawall.KindRBAC}, []seawall.AssetKind{seawall.AssetCluster}, nil, "seawall scan cluster"},
 		{"network", []seawall.FindingKind{seawall.KindNetwork}, []seawall.AssetKind{seawall.AssetCluster}, nil, "seawall scan cluster"},
 	}

@@ -64,6 +64,9 @@ type Config struct {
 	// Redact takes the secrets out of what an image's configuration says before it
 	// is reported; nil reports it as it is. Detectors see it as it is.
 	Redact func(string) string
+	// Verify judges the signatures of an image opened by this name and notes the
+	// outcome in its Image.Verification; nil when no signature was asked for. It may be called concurrently.
+	Verify func(ctx context.Context, name string, image *seawall.Asset)
 	// Suppressor marks findings that are accepted or do not apply.
 	Suppressor Suppressor
 	// Frameworks returns the identifiers a finding carries: those it has and those of
@@ -194,6 +197,9 @@ func (s *scanner) target(ctx context.Context, t Target) (*inventory.Result, judg
 	}
 	layers := layersOf(target)
 	s.markBase(inv.Asset, layers)
+	if s.Verify != nil && inv.Asset.Image != nil {
+		s.Verify(ctx, t.Name, inv.Asset)
+	}
 	res := s.judge(ctx, inv, layers)
 	countBase(inv.Asset, res.findings)
 	s.redact(inv.Asset, res.findings)

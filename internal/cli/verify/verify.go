@@ -5,6 +5,7 @@ package verify
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -41,36 +42,46 @@ type verifyFlags struct {
 	kind           string
 	builder        string
 	builderRegexp  string
+	trustStore     string
+	prefix         string // of the flags' names
 	offline        bool
 	format         string
 }
 
 func (f *verifyFlags) add(cmd *cobra.Command) {
-	flags := cmd.Flags()
-	flags.StringVar(&f.key, "key", "", "file with the PEM public key that must have signed")
-	flags.StringVar(&f.identity, "identity", "", "who must have signed: the certificate's mail address or URI")
-	flags.StringVar(&f.identityRegexp, "identity-regexp", "", "the same as a regular expression; it matches anywhere unless anchored with ^ and $")
-	flags.StringVar(&f.issuer, "issuer", "", "who must have vouched for the identity: the OpenID Connect issuer's URL")
-	flags.StringVar(&f.issuerRegexp, "issuer-regexp", "", "the same as a regular expression")
-	flags.StringVar(&f.trustedRoot, "trusted-root", "", "Sigstore trusted_root.json to believe (default: the public-good instance's, embedded)")
-	flags.BoolVar(&f.requireLog, "require-log", false, "with --key: demand a transparency log entry (one that is there is always checked)")
-	flags.StringVar(&f.builder, "builder", "", "builder that SLSA provenance must name; implies --type slsaprovenance")
-	flags.StringVar(&f.builderRegexp, "builder-regexp", "", "the same as a regular expression")
-	flags.BoolVar(&f.offline, "offline", false, "refuse everything that would leave this machine")
+	f.addTrust(cmd, "")
+	cmd.Flags().BoolVar(&f.offline, "offline", false, "refuse everything that would leave this machine")
 	command.AddFormat(cmd, &f.format, "text", "json")
 }
 
+// addTrust adds the flags that say what to believe, their names behind a prefix.
+func (f *verifyFlags) addTrust(cmd *cobra.Command, prefix string) {
+	f.prefix = prefix
+	flags := cmd.Flags()
+	flags.StringVar(&f.key, prefix+"key", "", "file with the PEM public key that must have signed")
+	flags.StringVar(&f.identity, prefix+"identity", "", "who must have signed: the certificate's mail address or URI")
+	flags.StringVar(&f.identityRegexp, prefix+"identity-regexp", "", "the same as a regular expression; it matches anywhere unless anchored with ^ and $")
+	flags.StringVar(&f.issuer, prefix+"issuer", "", "who must have vouched for the identity: the OpenID Connect issuer's URL")
+	flags.StringVar(&f.issuerRegexp, prefix+"issuer-regexp", "", "the same as a regular expression")
+	flags.StringVar(&f.trustedRoot, prefix+"trusted-root", "", "Sigstore trusted_root.json to believe (default: the public-good instance's, embedded)")
+	flags.BoolVar(&f.requireLog, prefix+"require-log", false, "with a key: demand a transparency log entry (one that is there is always checked)")
+	flags.StringVar(&f.builder, prefix+"builder", "", "builder that SLSA provenance must name; implies the type slsaprovenance")
+	flags.StringVar(&f.builderRegexp, prefix+"builder-regexp", "", "the same as a regular expression")
+}
+
+// addTrustStore adds the flag for Notary Project signatures, which are beside images only.
+func (f *verifyFlags) addTrustStore(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.trustStore, f.prefix+"trust-store", "", "directory of certificates for Notary Project signatures; the identity is then a distinguished name")
+}
+
 func (f *verifyFlags) addType(cmd *cobra.Command, byDefault, shown string) {
-	cmd.Flags().StringVar(&f.kind, "type", byDefault, "what it must be: "+strings.Join(verify.TypeNames(), ", ")+" or a predicate type's URI"+shown)
-	_ = cmd.RegisterFlagCompletionFunc("type", command.FixedCompletion(verify.TypeNames()...))
+	cmd.Flags().StringVar(&f.kind, f.prefix+"type", byDefault, "what it must be: "+strings.Join(verify.TypeNames(), ", ")+" or a predicate type's URI"+shown)
+	_ = cmd.RegisterFlagCompletionFunc(f.prefix+"type", command.FixedCompletion(verify.TypeNames()...))
 }
 
 // policy turns flags into a policy. Its errors are usage errors.
-func (f *verifyFlags) policy(cmd *cobra.Command, trustStore string) (*verify.Policy, error) {
-	if f.format != "text" && f.format != "json" {
-		return nil, command.Usage(cmd, fmt.Errorf("unknown format %q (want text or json)", f.format))
-	}
-	p := &verify.Policy{RequireLog: f.requireLog, TrustStore: trustStore, Type: f.kind, Builder: verify.Pattern{Exact: f.builder, Regexp: f.builderRegexp}}
+func (f *verifyFlags) policy(cmd *cobra.Command) (*verify.Policy, error) {
+	p := &verify.Policy{RequireLog: f.requireLog, TrustStore: f.trustStore, Type: f.kind, Builder: verify.Pattern{Exact: f.builder, Regexp: f.builderRegexp}}
 	id := verify.Identity{
 		Subject: verify.Pattern{Exact: f.identity, Regexp: f.identityRegexp},
 		Issuer:  verify.Pattern{Exact: f.issuer, Regexp: f.issuerRegexp},
@@ -93,9 +104,17 @@ func (f *verifyFlags) policy(cmd *cobra.Command, trustStore string) (*verify.Pol
 		}
 	}
 	if err := p.Check(); err != nil {
-		return nil, seawall.WithHint(err, "give --key FILE, or --identity ID and --issuer URL; see '"+cmd.CommandPath()+" --help'")
+		return nil, seawall.WithHint(err, fmt.Sprintf("give --%[1]skey FILE, or --%[1]sidentity ID and --%[1]sissuer URL; see '%s --help'", f.prefix, cmd.CommandPath()))
 	}
 	return p, nil
+}
+
+// checkFormat refuses formats a verdict has none of.
+func (f *verifyFlags) checkFormat(cmd *cobra.Command) error {
+	if f.format != "text" && f.format != "json" {
+		return command.Usage(cmd, fmt.Errorf("unknown format %q (want text or json)", f.format))
+	}
+	return nil
 }
 
 // maxTrustBytes bounds keys and trust roots.
@@ -139,11 +158,10 @@ func Command(env *command.Env) *cobra.Command {
 // imageFlags are where an image's signatures are and how long a verdict on them counts.
 type imageFlags struct {
 	verifyFlags
-	trustStore string
-	insecure   []string
-	cacheDir   string
-	noCache    bool
-	cacheTime  time.Duration
+	insecure  []string
+	cacheDir  string
+	noCache   bool
+	cacheTime time.Duration
 }
 
 func (a *commands) verifyImageCommand() *cobra.Command {
@@ -170,8 +188,8 @@ Exit status 0 says verified, 1 not verified, 3 that the signatures could not be 
 	}
 	f.add(cmd)
 	f.addType(cmd, verify.TypeSignature, "")
+	f.addTrustStore(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&f.trustStore, "trust-store", "", "directory of certificates for Notary Project signatures; --identity is then a distinguished name")
 	flags.StringSliceVar(&f.insecure, "insecure", nil, "registries (host[:port]) to reach over plain HTTP or unverified TLS")
 	flags.StringVar(&f.cacheDir, "cache-dir", "", "where verdicts are kept (default: the user's cache directory)")
 	flags.BoolVar(&f.noCache, "no-cache", false, "judge again and keep nothing")
@@ -180,60 +198,86 @@ Exit status 0 says verified, 1 not verified, 3 that the signatures could not be 
 }
 
 func (a *commands) verifyImage(cmd *cobra.Command, f *imageFlags, name string) error {
-	p, err := f.policy(cmd, f.trustStore)
+	if err := f.checkFormat(cmd); err != nil {
+		return err
+	}
+	p, err := f.policy(cmd)
 	if err != nil {
 		return err
 	}
+	var dir string
+	if !f.noCache && f.cacheTime > 0 {
+		if dir, err = a.CacheDirectory(f.cacheDir); err != nil {
+			return err
+		}
+	}
+	c, err := newChecker(a.Env, p, dir, f.cacheTime)
+	if err != nil {
+		return err
+	}
+	v, err := c.verdict(cmd.Context(), name, source.Options{Offline: f.offline, Insecure: f.insecure})
+	if err != nil {
+		return err
+	}
+	return a.verdictOf(&f.verifyFlags, v)
+}
+
+// checker judges images by one policy.
+type checker struct {
+	env    *command.Env
+	policy *verify.Policy
+	judges []verify.Judge
+	trust  string
+	cache  *verify.Cache // nil keeps nothing
+	keep   time.Duration
+}
+
+// newChecker keeps verified answers below cacheDir, or nowhere when it is "".
+func newChecker(env *command.Env, p *verify.Policy, cacheDir string, keep time.Duration) (*checker, error) {
 	judges, trust, err := verifyall.Judges(p)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	cache, err := a.verdictCache(f)
-	if err != nil {
-		return err
+	c := &checker{env: env, policy: p, judges: judges, trust: trust, keep: keep}
+	if cacheDir != "" {
+		c.cache = verify.NewCache(filepath.Join(cacheDir, "verdicts"), env.Now)
 	}
+	return c, nil
+}
+
+// verdict fetches what lies beside an image and judges it, or takes an answer that still counts.
+func (c *checker) verdict(ctx context.Context, name string, o source.Options) (verify.Verdict, error) {
 	var v verify.Verdict
 	var key string
+	var keyErr error
 	wanted := source.Wanted{
 		MediaType: func(mediaType string) bool { _, ok := verify.FormatOf(mediaType); return ok },
 		Known: func(digest string) (known bool) {
-			if cache == nil {
+			if c.cache == nil {
 				return false
 			}
-			if key, err = p.CacheKey(digest, trust); err == nil {
-				v, known = cache.Get(key)
+			if key, keyErr = c.policy.CacheKey(digest, c.trust); keyErr == nil {
+				v, known = c.cache.Get(key)
 			}
 			return known
 		},
 	}
-	beside, err := sourceall.Attached(cmd.Context(), name, source.Options{Offline: f.offline, Insecure: f.insecure}, wanted)
-	if err != nil {
-		return err
+	beside, err := sourceall.Attached(ctx, name, o, wanted)
+	if err = errors.Join(err, keyErr); err != nil {
+		return v, err
 	}
 	if !beside.Known {
 		subject := verify.Subject{Digest: beside.Digest, MediaType: beside.MediaType, Size: beside.Size}
-		v = verify.Run(cmd.Context(), judges, materials(beside.Found), subject, p)
-		v.TrustRoot = trust
+		v = verify.Run(ctx, c.judges, materials(beside.Found), subject, c.policy)
+		v.TrustRoot = c.trust
 		if v.Verified && key != "" {
-			if err := cache.Put(key, v, f.cacheTime); err != nil {
-				fmt.Fprintln(a.Stderr, "seawall:", command.Printable(err.Error()))
+			if err := c.cache.Put(key, v, c.keep); err != nil {
+				fmt.Fprintln(c.env.Stderr, "seawall:", command.Printable(err.Error()))
 			}
 		}
 	}
 	v.Name = name
-	return a.verdictOf(&f.verifyFlags, v)
-}
-
-// verdictCache is nil when none is wanted.
-func (a *commands) verdictCache(f *imageFlags) (*verify.Cache, error) {
-	if f.noCache || f.cacheTime <= 0 {
-		return nil, nil
-	}
-	dir, err := a.CacheDirectory(f.cacheDir)
-	if err != nil {
-		return nil, err
-	}
-	return verify.NewCache(filepath.Join(dir, "verdicts"), a.Now), nil
+	return v, nil
 }
 
 // materials are what a source found, as the judges take it.
@@ -264,7 +308,10 @@ Exit status 0 says verified, 1 not verified: a damaged bundle too is only an unv
     --issuer https://token.actions.githubusercontent.com`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := f.policy(cmd, "")
+			if err := f.checkFormat(cmd); err != nil {
+				return err
+			}
+			p, err := f.policy(cmd)
 			if err != nil {
 				return err
 			}
