@@ -22,6 +22,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seawall-security/seawall/internal/cli/command"
+	"github.com/seawall-security/seawall/internal/cli/network"
 	clirbac "github.com/seawall-security/seawall/internal/cli/rbac"
 	"github.com/seawall-security/seawall/internal/cli/verify"
 )
@@ -132,6 +133,7 @@ func (a *app) rootCommand() *cobra.Command {
 		verify.Command(a.env()),
 		a.complianceCommand(),
 		clirbac.Command(a.env()),
+		network.Command(a.env()),
 		a.versionCommand(),
 	)
 	explainArgs(root)
