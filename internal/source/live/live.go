@@ -14,6 +14,9 @@
 //	host/socket    one a listening socket: protocol, address, port, uid, process
 //	host/process   one a process: pid, parent, name, exe, uid, seccomp, namespace (of its process
 //	               numbers, to tell containers apart), args (NUL after each; may hold secrets: never shown)
+//	docker/container  one a container of Docker: the fields of its HostConfig by their names, lists with
+//	               commas, Mounts as source:destination:propagation, Ports as address:port; Running, Image, User
+//	docker/swarm   LocalAddr, ListenAddr, AdvertiseAddr, DataPathAddr; only where Docker is in swarm mode
 //	host/unread    what could not be read: resource (one of the kinds above), reason
 //
 // and a FileFact for the socket of every container runtime, and for run/reboot-required. What a pod sees of
@@ -70,6 +73,7 @@ func Facts(ctx context.Context, root *os.Root) ([]seawall.Fact, error) {
 	}{
 		{"host/kernel", r.kernel}, {"host/sysctl", r.settings}, {"host/mounts", r.mounts}, {"host/modules", r.modules},
 		{"host/mac", r.mac}, {"host/swap", r.swap}, {"host/process", r.processes},
+		{"docker/container", r.docker},
 	} {
 		if err := read.read(); err != nil {
 			r.unread(read.kind, err)

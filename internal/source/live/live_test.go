@@ -250,3 +250,58 @@ func BenchmarkThisMachine(b *testing.B) {
 		}
 	}
 }
+
+// TestDockerContainers reads what Docker itself wrote of a container.
+func TestDockerContainers(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		p := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const id = "0123456789abcdef0123456789abcdef"
+	write("proc/sys/kernel/osrelease", "6.1\n")
+	write(dockerContainers+"/"+id+"/hostconfig.json", `{"Binds":["/etc:/host/etc:ro"],"NetworkMode":"host","RestartPolicy":{"Name":"on-failure","MaximumRetryCount":5},
+		"CapAdd":["SYS_ADMIN"],"Privileged":true,"SecurityOpt":["seccomp={`+strings.Repeat("x", 500)+`}"],"PidsLimit":100,"NanoCpus":5,"CpuShares":7,"Memory":1048576,
+		"PortBindings":{"80/tcp":[{"HostIp":"","HostPort":"8080"},{"HostIp":"127.0.0.1","HostPort":"81"}]},"Devices":[{"PathOnHost":"/dev/kvm"}],"Ulimits":[{"Name":"nofile"}]}`)
+	write(dockerContainers+"/"+id+"/config.v2.json", `{"Name":"/web","State":{"Running":true},"AppArmorProfile":"docker-default",
+		"Config":{"Image":"nginx:1.27","User":"101","Env":["PASSWORD=hunter2"],"Healthcheck":{"Test":["CMD","true"]}},
+		"MountPoints":{"/host/etc":{"Source":"/etc/","Destination":"/host/etc","RW":false,"Propagation":"rprivate"}}}`)
+	write(dockerContainers+"/broken/hostconfig.json", `{`)
+	write(dockerSwarm, `{"LocalAddr":"10.0.0.4","ListenAddr":"0.0.0.0:2377","AdvertiseAddr":"10.0.0.4:2377","DataPathAddr":""}`)
+	write(dockerContainers+"/broken/config.v2.json", `{}`)
+
+	facts := factsOf(t, dir)
+	found := ofKind(facts, "docker/container")
+	if len(found) != 1 {
+		t.Fatalf("%d containers, want 1", len(found))
+	}
+	want := map[string]string{
+		"id": "0123456789ab", "Name": "web", "Image": "nginx:1.27", "User": "101", "Running": "true", "Healthcheck": "true",
+		"AppArmorProfile": "docker-default", "ProcessLabel": "", "Privileged": "true", "ReadonlyRootfs": "false", "PublishAllPorts": "false",
+		"NetworkMode": "host", "PidMode": "", "IpcMode": "", "UTSMode": "", "UsernsMode": "", "CgroupParent": "", "Memory": "1048576",
+		"CpuShares": "7", "NanoCpus": "5", "PidsLimit": "100", "CapAdd": "SYS_ADMIN", "CapDrop": "", "RestartPolicy": "on-failure",
+		"MaximumRetryCount": "5", "SecurityOpt": "seccomp={" + strings.Repeat("x", maxOption-len("seccomp={")), "Devices": "/dev/kvm",
+		"Ulimits": "nofile", "Ports": "127.0.0.1:81,:8080", "Mounts": "/etc:/host/etc:rprivate",
+	}
+	if diff := cmp.Diff(want, found[0].Data); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if swarm := ofKind(facts, "docker/swarm"); len(swarm) != 1 || swarm[0].Data["ListenAddr"] != "0.0.0.0:2377" {
+		t.Errorf("swarm: %v", swarm)
+	}
+	var unread []string
+	for _, u := range ofKind(facts, "host/unread") {
+		if u.Data["resource"] == "docker/container" {
+			unread = append(unread, u.Data["reason"])
+		}
+	}
+	if len(unread) != 1 || !strings.Contains(unread[0], "broken/hostconfig.json") {
+		t.Errorf("unread: %q", unread)
+	}
+}
