@@ -95,6 +95,9 @@ func (a *app) listRules(rules []detect.Rule, format string) error {
 
 func (a *app) printRule(r detect.Rule) error {
 	fmt.Fprintf(a.Stdout, "%s  %s  (%s)\n\n%s\n\nWhat to do\n%s\n", r.ID, r.Title, r.Severity, r.Rationale, r.Remediation)
+	if r.Manual != "" {
+		fmt.Fprintf(a.Stdout, "\nNo program can judge this\n%s\n", r.Manual)
+	}
 	for _, list := range []struct {
 		title string
 		items []string

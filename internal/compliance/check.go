@@ -63,11 +63,12 @@ func judgeOfKind(kind seawall.FindingKind) *judge {
 // rule judges one rule.
 func (e *evaluation) rule(c *Control) Check {
 	check := Check{ID: c.ID, Title: c.Title, Severity: c.Severity, Detector: c.Detector, Remediation: c.Remediation}
-	if c.Manual != "" && !slices.ContainsFunc(e.byRule[c.ID], func(f found) bool { return f.Status != seawall.StatusNotEvaluated }) {
+	list := e.byRule[c.ID]
+	if c.Manual != "" && (len(list) == 0 || slices.ContainsFunc(list, func(f found) bool { return f.Status == seawall.StatusNotEvaluated })) {
 		check.Status, check.Reason = Manual, c.Manual
 		return check
 	}
-	e.conclude(&check, e.byRule[c.ID], judgeOf(c.Detector))
+	e.conclude(&check, list, judgeOf(c.Detector))
 	return check
 }
 

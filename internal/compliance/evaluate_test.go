@@ -73,6 +73,8 @@ func TestStatusOfARequirement(t *testing.T) {
 		"not applicable beside pass":       {"rules: ['SW-POD-*']", []seawall.Finding{finding("SW-POD-001", "not-applicable", "managed"), finding("SW-POD-002", "pass", "")}, nil, nil, compliance.Pass, ""},
 		"by the benchmark's number":        {"benchmarks: ['cis-k8s-1.12:5.2.*']", []seawall.Finding{finding("SW-POD-001", "fail", "")}, nil, nil, compliance.Fail, ""},
 		"manual rule":                      {"rules: [SW-K8S-900]", []seawall.Finding{finding("SW-K8S-900", "not-evaluated", "look at them")}, nil, nil, compliance.Manual, "look at them"},
+		"manual, not for all":              {"rules: [SW-K8S-900]", []seawall.Finding{finding("SW-K8S-900", "not-evaluated", "look at them"), finding("SW-K8S-900", "not-applicable", "managed")}, nil, nil, compliance.Manual, "look at them"},
+		"manual, not for any":              {"rules: [SW-K8S-900]", []seawall.Finding{finding("SW-K8S-900", "not-applicable", "managed")}, nil, nil, compliance.NotApplicable, "managed"},
 		"manual beside pass":               {"rules: [SW-K8S-900, SW-POD-001]", []seawall.Finding{finding("SW-POD-001", "pass", "")}, nil, nil, compliance.Manual, "nothing failed; 1 of 2 checks for a person"},
 		"only by hand":                     {"byHand: ['a document']", nil, nil, nil, compliance.Manual, "no tool can show it"},
 		"rule nobody has":                  {"rules: [SW-POD-001, SW-XXX-001]", []seawall.Finding{finding("SW-POD-001", "pass", "")}, nil, nil, compliance.NotEvaluated, "no rule of this version covers it"},

@@ -65,7 +65,7 @@ func (Detector) finding(asset string, rule detect.Rule, m *seawall.Match, locati
 
 // Rules implements detect.Explainer.
 func (Detector) Rules() []detect.Rule {
-	const cis48 = "cis-docker-1.7:4.8"
+	const cis48 = "cis-docker-1.6:4.8"
 	return []detect.Rule{
 		{ID: ruleSetuid, Title: "Setuid or setgid program that no distribution installs", Severity: seawall.SeverityMedium, Frameworks: []string{cis48},
 			Rationale:   "Whoever runs the program gets its owner's rights: a mistake in it makes every user of the container root.",

@@ -134,13 +134,9 @@ func (p Patch) Empty() bool { return p.Static == nil && p.Text.Text == "" }
 
 // Rule is the control as 'seawall explain' shows it.
 func (c *Control) Rule() detect.Rule {
-	rationale := c.Rationale
-	if c.Manual != "" {
-		rationale += "\n\nNo program can judge this: " + c.Manual
-	}
 	return detect.Rule{
-		ID: c.ID, Title: c.Title, Severity: c.Severity, Rationale: rationale, Remediation: c.Remediation,
-		References: c.References, Frameworks: c.Frameworks,
+		ID: c.ID, Title: c.Title, Severity: c.Severity, Rationale: c.Rationale, Remediation: c.Remediation,
+		References: c.References, Frameworks: c.Frameworks, Manual: c.Manual,
 	}
 }
 
