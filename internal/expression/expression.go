@@ -6,7 +6,7 @@
 // Beside the standard functions and macros there are, from the extensions of
 // cel-go: optionals (a.?b.orValue(c), a[?"b"]), strings, lists, sets, math,
 // base64, regex, cel.bind and comprehensions with two variables; as in Kubernetes:
-// quantity, semver, ip and cidr; and glob. Functions of a caller's own are added
+// quantity, semver, isIP, isCIDR; and glob, cidrContains and image (a name's parts). Functions of a caller's own are added
 // by name. No type of cel-go is in this package's interface.
 //
 // Costs are bounded: a text by its size, an evaluation by the steps of its

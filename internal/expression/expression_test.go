@@ -65,6 +65,9 @@ func TestEval(t *testing.T) {
 		{`"docker.io/library/nginx".glob("docker.io/*/nginx") && !"docker.io/a/b/nginx".glob("docker.io/*/nginx")`, true, ""},
 		{`"a".glob("[")`, nil, "glob"},
 		{`sets.contains(["a", "b"], ["a"]) && ["b", "a"].sort() == ["a", "b"] && math.greatest(1, 2) == 2 && "a,b".split(",").size() == 2`, true, ""},
+		{`image("registry.example:5000/a/b:1.2@sha256:0f")`, map[string]any{"registry": "registry.example:5000", "repository": "a/b", "tag": "1.2", "digest": "sha256:0f"}, ""},
+		{`image("nginx")`, map[string]any{"registry": "", "repository": "nginx", "tag": "", "digest": ""}, ""},
+		{`image("bitnami/redis:7").repository + image("localhost/x").registry`, "bitnami/redislocalhost", ""},
 		{`cel.bind(x, 3, x * x)`, int64(9), ""},
 		{`object.spec.ports.all(i, p, i < 2 && p.port > 0)`, true, ""},
 	}

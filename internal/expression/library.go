@@ -23,7 +23,7 @@ func library() []cel.EnvOption {
 	for _, t := range [][]cel.EnvOption{
 		ordered(quantityType, parseQuantity, func(a, b *big.Rat) int { return a.Cmp(b) }),
 		ordered(semverType, parseVersion, compareVersions),
-		quantityFunctions(), versionFunctions(), addressFunctions(), globFunctions(),
+		quantityFunctions(), versionFunctions(), addressFunctions(), globFunctions(), imageFunctions(),
 	} {
 		options = append(options, t...)
 	}
@@ -300,4 +300,26 @@ func globFunctions() []cel.EnvOption {
 			return types.Bool(ok)
 		}, cel.StringType, cel.StringType),
 	}
+}
+
+// imageFunctions is image(name): a map of registry, repository, tag and digest,
+// each "" where the name does not say it.
+func imageFunctions() []cel.EnvOption {
+	return []cel.EnvOption{
+		overload("image", "image_string", cel.MapType(cel.StringType, cel.StringType), func(args ...ref.Val) ref.Val {
+			return types.DefaultTypeAdapter.NativeToValue(imageParts(string(args[0].(types.String))))
+		}, cel.StringType),
+	}
+}
+
+// imageParts takes an image's name apart. As everywhere, what is in front of the
+// first slash is a registry when it has a dot or a colon or is localhost.
+func imageParts(name string) map[string]string {
+	parts := map[string]string{"registry": "", "repository": "", "tag": "", "digest": ""}
+	name, parts["digest"], _ = strings.Cut(name, "@")
+	if host, rest, ok := strings.Cut(name, "/"); ok && (strings.ContainsAny(host, ".:") || host == "localhost") {
+		parts["registry"], name = host, rest
+	}
+	parts["repository"], parts["tag"], _ = strings.Cut(name, ":")
+	return parts
 }

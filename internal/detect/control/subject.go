@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -195,13 +196,34 @@ func isKind(o *seawall.Object, kind string) bool {
 	return !qualified || own == group
 }
 
-// decode reads an object; whole numbers are int64.
+// decode reads an object; whole numbers are int64. Fields that are null are left
+// out, as the API server does.
 func decode(text []byte) (map[string]any, error) {
 	var m map[string]any
 	if err := json.UnmarshalCaseSensitivePreserveInts(text, &m); err != nil {
 		return nil, err
 	}
+	if bytes.Contains(text, []byte("null")) {
+		dropNulls(m)
+	}
 	return m, nil
+}
+
+func dropNulls(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, child := range v {
+			if child == nil {
+				delete(v, k)
+				continue
+			}
+			dropNulls(child)
+		}
+	case []any:
+		for _, child := range v {
+			dropNulls(child)
+		}
+	}
 }
 
 // newSubject decodes an object and finds its pod spec and containers.
