@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // version is that of k8s.io/kubernetes in test/cluster/kube/go.mod; clients cannot
@@ -47,7 +48,10 @@ func Build(ctx context.Context) (string, error) {
 		return "", err
 	}
 	for _, o := range old {
-		os.Remove(o) // one that is running stays until it ends
+		// Another branch may still build this one; one that runs stays until it ends.
+		if info, err := os.Stat(o); err == nil && time.Since(info.ModTime()) > 7*24*time.Hour {
+			os.Remove(o)
+		}
 	}
 	return path, nil
 }
@@ -69,7 +73,7 @@ func BuildKeeper(ctx context.Context) (string, error) {
 // build builds beside path and moves the result there, so that nobody runs half of it.
 func build(ctx context.Context, dir, path string, args ...string) error {
 	partial := path + ".partial"
-	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-o", partial}, args...)...)
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-buildvcs=false", "-o", partial}, args...)...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
