@@ -119,7 +119,7 @@ func (m *Model) fromControllers(b Backend, controllers []*Workload) (ports ports
 		if m.classes[i].pod.Host {
 			return b.Ports, ""
 		}
-		got := m.judge(&m.classes[i].binding[Ingress], Ingress, stranger{m.Cluster}, false)
+		got := m.judge(&m.classes[i].binding[Ingress], Ingress, stranger{m.Cluster, true}, false)
 		ports = ports.Union(m.sets.sets[got].Intersect(b.Ports))
 	}
 	for _, o := range m.Outside(b.Workload, Ingress) {
@@ -130,17 +130,29 @@ func (m *Model) fromControllers(b Backend, controllers []*Workload) (ports ports
 	return ports, "which pods carry out the route is not known here; they are taken to be outside the namespace"
 }
 
-// stranger is a pod in a namespace that is not among the objects. A selector that
-// matches no known namespace is taken to mean it.
-type stranger struct{ *Cluster }
+// FromAnyNamespace is what pods of a namespace that no policy knows of can reach on a workload.
+func (m *Model) FromAnyNamespace(w *Workload) portset.Set {
+	got := noPorts
+	for _, i := range w.classes {
+		got = m.sets.union(got, m.judge(&m.classes[i].binding[Ingress], Ingress, stranger{m.Cluster, false}, false))
+	}
+	return m.sets.sets[got]
+}
+
+// stranger is a pod with no labels in a namespace that is not among the objects and
+// has none. With meant, a selector that matches no known namespace is taken to mean it.
+type stranger struct {
+	*Cluster
+	meant bool
+}
 
 func (s stranger) in(r *Rule) bool {
 	return r.Any || slices.ContainsFunc(r.Peers, func(p Peer) bool {
 		if p.Namespace != "" || p.Nodes != nil {
 			return false
 		}
-		if p.Namespaces.Everything() {
-			return p.Pods.Everything()
+		if !s.meant || p.Namespaces.Everything() {
+			return p.Namespaces.Matches(nil) && p.Pods.Matches(nil)
 		}
 		for _, ns := range s.Namespaces {
 			if p.Namespaces.Matches(ns.Labels) {

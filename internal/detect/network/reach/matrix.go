@@ -63,6 +63,7 @@ func (m *Model) simpleRow(b *binding, d Direction, f family, out []setID) {
 		return
 	}
 	for _, r := range b.allow {
+		r.hit = true
 		add := func(peer int) {
 			ports := r.ports
 			if d == Egress && len(r.Named) > 0 {
@@ -122,7 +123,9 @@ func (m *Model) judge(b *binding, d Direction, p peer, ownNode bool) setID {
 		}
 		for _, r := range b.allow {
 			if p.in(r.Rule) {
-				allowed = m.sets.union(allowed, m.sets.both(left, p.ports(m, d, r)))
+				hit := m.sets.both(left, p.ports(m, d, r))
+				r.hit = r.hit || hit != noPorts
+				allowed = m.sets.union(allowed, hit)
 			}
 		}
 		return allowed
@@ -142,6 +145,7 @@ func (m *Model) ordered(rules []bound, d Direction, p peer, start setID) (allowe
 			continue
 		}
 		hit := m.sets.both(left, p.ports(m, d, r))
+		r.hit = r.hit || hit != noPorts
 		left = m.sets.less(left, hit)
 		switch r.Action {
 		case Allow:
@@ -373,4 +377,79 @@ func (m *Model) Isolated(w *Workload, d Direction) bool {
 		}
 	}
 	return true
+}
+
+// Idle are the rules that match something for the pods of their policy, but whose
+// traffic policies before them decide in full.
+func (m *Model) Idle() []*Rule {
+	for _, w := range m.Workloads {
+		for d := range directions {
+			m.Outside(w, d)
+		}
+	}
+	var out []*Rule
+	for _, list := range [][]*Policy{m.Admin, m.Policies} {
+		for _, p := range list {
+			if len(m.Selected(p)) == 0 {
+				continue
+			}
+			for _, rules := range p.Rules {
+				for _, r := range rules {
+					if !r.hit && m.MatchesSomething(r) && (r.AllPorts || !r.Ports.Empty()) {
+						out = append(out, r)
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
+// MatchesSomething says whether a rule has a peer: a pod here, or addresses.
+func (m *Model) MatchesSomething(r *Rule) bool {
+	some := func(word uint64) bool { return word != 0 }
+	return r.Any || !r.Blocks.Empty() || len(r.Domains) > 0 || slices.ContainsFunc(r.match[v4], some) || slices.ContainsFunc(r.match[v6], some)
+}
+
+// Redundant says whether nothing would change without a NetworkPolicy: others
+// isolate its pods, and allow all that it allows.
+func (m *Model) Redundant(p *Policy) bool {
+	n := len(m.classes)
+	with, without := make([]setID, n), make([]setID, n)
+	about := false
+	for _, cl := range m.classes {
+		if !p.Selects(m.Cluster, cl.pod) {
+			continue
+		}
+		about = true
+		for d := range directions {
+			if !p.Affects[d] {
+				continue
+			}
+			if !m.isolatedBeside(p, cl, d) {
+				return false
+			}
+			rest := &class{pod: cl.pod, has: cl.has}
+			rest.binding[d] = cl.binding[d]
+			rest.binding[d].allow = slices.DeleteFunc(slices.Clone(cl.binding[d].allow), func(r bound) bool { return r.Policy == p })
+			for f := range families {
+				m.simpleRow(&cl.binding[d], d, f, with)
+				m.simpleRow(&rest.binding[d], d, f, without)
+				if !slices.Equal(with, without) {
+					return false
+				}
+			}
+			if !slices.EqualFunc(m.outside(cl, d), m.outside(rest, d), func(a, b Outside) bool { return a.Addresses.Equal(b.Addresses) && a.Ports.Equal(b.Ports) }) {
+				return false
+			}
+		}
+	}
+	return about
+}
+
+// isolatedBeside says whether another NetworkPolicy isolates a class.
+func (m *Model) isolatedBeside(p *Policy, cl *class, d Direction) bool {
+	return slices.ContainsFunc(m.Policies, func(o *Policy) bool {
+		return o != p && o.Affects[d] && o.Object.Namespace == p.Object.Namespace && o.Selects(m.Cluster, cl.pod)
+	})
 }

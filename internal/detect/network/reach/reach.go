@@ -192,6 +192,7 @@ type Rule struct {
 	match  [families]bitset // classes
 	ports  setID            // of Ports, without Named
 	closed bool             // a peer of an unknown kind made it deny everything
+	hit    bool             // some traffic was left to it to decide
 }
 
 // NamedPort is a port by name. Any says that its protocol does not matter.
