@@ -271,10 +271,10 @@ func (e *evaluation) missingDetectors() []Missing {
 		switch j := judgeOf(detector); {
 		case j != nil:
 			m.Remedy = j.remedy
-		case strings.HasPrefix(detector, "misconfig/host"):
+		case detector == "misconfig/host", detector == "misconfig/docker":
 			m.Remedy = "seawall scan host --scanners misconfig"
 		case detector != "":
-			m.Remedy = "seawall scan cluster"
+			m.Remedy = "seawall scan cluster, and seawall scan host --scanners misconfig on its nodes"
 		}
 		out = append(out, m)
 	}

@@ -150,7 +150,7 @@ func TestReportsAreJoined(t *testing.T) {
 		missing []compliance.Missing
 	}{
 		"both":       {[]compliance.Input{{Name: "i.json", Report: image}, {Name: "c.json", Report: cluster}}, compliance.Pass, []compliance.Missing{}},
-		"image only": {[]compliance.Input{{Name: "i.json", Report: image}}, compliance.NotEvaluated, []compliance.Missing{{Detector: "misconfig/kubernetes", Checks: 1, Remedy: "seawall scan cluster"}}},
+		"image only": {[]compliance.Input{{Name: "i.json", Report: image}}, compliance.NotEvaluated, []compliance.Missing{{Detector: "misconfig/kubernetes", Checks: 1, Remedy: "seawall scan cluster, and seawall scan host --scanners misconfig on its nodes"}}},
 	} {
 		r := compliance.Evaluate(f(), controls(), test.inputs, compliance.Options{Now: now})
 		if r.Requirements[0].Status != test.want || len(r.Scope.Assets) != len(test.inputs) || r.Scope.Assets[0].Input != "i.json" {

@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/seawall-security/seawall/internal/compliance"
@@ -67,8 +68,7 @@ func (p *printer) checks(q *compliance.Result, o Options) {
 		}
 		p.f("%s%s  %s\n", indent, o.Plain(c.ID), o.Plain(cmp.Or(c.Reason, counted(c))))
 		if len(c.Evidence) > 0 && c.Status == compliance.Fail {
-			e := &c.Evidence[0]
-			p.f("%s  %s\n", indent, o.Plain(strings.TrimSuffix(e.Title+": "+e.Place, ": ")))
+			p.f("%s  %s\n", indent, o.Plain(proofLine(c)))
 		}
 	}
 	if !o.Verbose {
@@ -77,6 +77,22 @@ func (p *printer) checks(q *compliance.Result, o Options) {
 	for _, text := range q.ByHand {
 		p.f("%sby hand: %s\n", indent, text)
 	}
+}
+
+// proofLine is the worst finding of a check in a line: what where, unless the
+// check says that already, and the evidence.
+func proofLine(c *compliance.Check) string {
+	e := &c.Evidence[0]
+	parts := []string{e.Title, e.Place, e.Detail}
+	if e.Title == c.Title {
+		parts = parts[1:]
+	}
+	line := strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ": ")
+	const width = 140
+	if runes := []rune(line); len(runes) > width {
+		return string(runes[:width]) + "…"
+	}
+	return line
 }
 
 func (p *printer) missing(r *compliance.Report) {
