@@ -14,6 +14,7 @@ import (
 	"github.com/seawall-security/seawall/internal/detect/content"
 	"github.com/seawall-security/seawall/internal/detect/license"
 	"github.com/seawall-security/seawall/internal/detect/malware"
+	"github.com/seawall-security/seawall/internal/detect/misconfig/docker"
 	"github.com/seawall-security/seawall/internal/detect/misconfig/dockerfile"
 	"github.com/seawall-security/seawall/internal/detect/misconfig/host"
 	"github.com/seawall-security/seawall/internal/detect/misconfig/image"
@@ -24,6 +25,7 @@ import (
 	"github.com/seawall-security/seawall/internal/inventory"
 	inventoryall "github.com/seawall-security/seawall/internal/inventory/all"
 	"github.com/seawall-security/seawall/internal/inventory/hostcfg"
+	"github.com/seawall-security/seawall/internal/inventory/nodeconf"
 	"github.com/seawall-security/seawall/internal/inventory/ospkg"
 	"github.com/seawall-security/seawall/internal/scan"
 	"github.com/seawall-security/seawall/internal/seawall"
@@ -86,6 +88,7 @@ func (f *scannerFlags) complete(cfg *scan.Config, r *db.Reader) error {
 			err = f.addControls(cfg)
 			if f.host {
 				addScanner(cfg, hostcfg.New(), host.New())
+				addScanner(cfg, nodeconf.Collector{}, docker.New())
 			}
 		case "license":
 			var detector *license.Detector

@@ -21,7 +21,7 @@ const (
 
 // Join implements inventory.Joiner: command lines of running components go before
 // what static pods say, flags before configuration files.
-func (collector) Join(_ context.Context, m *inventory.Merged) error {
+func (Collector) Join(_ context.Context, m *inventory.Merged) error {
 	j := joiner{merged: m, running: map[string]bool{}}
 	j.processes()
 	j.staticPods()

@@ -42,24 +42,22 @@ import (
 // maxFile bounds one configuration file; the largest real ones are some 100 KiB.
 const maxFile = 1 << 20
 
-// Collectors returns the one collector of this package.
-func Collectors() []inventory.Collector { return []inventory.Collector{collector{}} }
-
-type collector struct{}
+// Collector reads the configuration of a node.
+type Collector struct{}
 
 var (
-	_ inventory.Joiner = collector{}
-	_ inventory.Lister = collector{}
+	_ inventory.Joiner = Collector{}
+	_ inventory.Lister = Collector{}
 )
 
 // Name implements inventory.Collector.
-func (collector) Name() string { return "node/config" }
+func (Collector) Name() string { return "node/config" }
 
 // Version implements inventory.Collector.
-func (collector) Version() int { return 1 }
+func (Collector) Version() int { return 1 }
 
 // Wants implements inventory.Collector.
-func (collector) Wants(p string, info fs.FileInfo) bool {
+func (Collector) Wants(p string, info fs.FileInfo) bool {
 	if !interesting(p) || !info.Mode().IsRegular() || info.Size() == 0 {
 		return false
 	}
@@ -96,7 +94,7 @@ func within(p string, prefixes ...string) bool {
 }
 
 // List implements inventory.Lister: mode and owner of what controls ask about.
-func (collector) List(p string, info fs.FileInfo) *seawall.Fact {
+func (Collector) List(p string, info fs.FileInfo) *seawall.Fact {
 	if !interesting(p) && !listed(p) {
 		return nil
 	}
@@ -124,7 +122,7 @@ func listed(p string) bool {
 }
 
 // Collect implements inventory.Collector.
-func (collector) Collect(_ context.Context, f seawall.File) ([]seawall.Fact, error) {
+func (Collector) Collect(_ context.Context, f seawall.File) ([]seawall.Fact, error) {
 	if f.Content.Size() > maxFile {
 		return nil, fmt.Errorf("%w: %d bytes, more than the %d a configuration may have", seawall.ErrBound, f.Content.Size(), maxFile)
 	}

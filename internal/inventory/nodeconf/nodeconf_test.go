@@ -62,7 +62,7 @@ func collect(t *testing.T, dir string, processes ...seawall.Fact) *inventory.Res
 		t.Fatal(err)
 	}
 	defer target.Close()
-	res, err := inventory.Run(t.Context(), described{target, processes}, inventory.Options{Collectors: nodeconf.Collectors()})
+	res, err := inventory.Run(t.Context(), described{target, processes}, inventory.Options{Collectors: []inventory.Collector{nodeconf.Collector{}}})
 	if err != nil {
 		t.Fatal(err)
 	}
