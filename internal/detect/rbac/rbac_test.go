@@ -3,7 +3,6 @@ package rbac_test
 import (
 	"context"
 	"encoding/json"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -172,7 +171,7 @@ func binding(name, roleKind, role, subjects string) string {
 	return "---\n" + rbacAPI + "kind: ClusterRoleBinding\nmetadata: {name: " + name + "}\nroleRef: {kind: " + roleKind + ", name: " + role + "}\nsubjects: [" + subjects + "]\n"
 }
 
-const cluster = rbacAPI + `kind: ClusterRole
+const shipped = rbacAPI + `kind: ClusterRole
 metadata: {name: cluster-admin, labels: {kubernetes.io/bootstrapping: rbac-defaults}}
 rules: [{apiGroups: ["*"], resources: ["*"], verbs: ["*"]}, {nonResourceURLs: ["*"], verbs: ["*"]}]
 ---
@@ -209,7 +208,7 @@ spec: {serviceAccountName: web, automountServiceAccountToken: false, containers:
 
 func TestBindings(t *testing.T) {
 	t.Parallel()
-	if got := failures(findings(t, live(parse(t, cluster)))); got != nil {
+	if got := failures(findings(t, live(parse(t, shipped)))); got != nil {
 		t.Fatalf("a cluster as shipped: %v", got)
 	}
 	const web = "{kind: ServiceAccount, name: web, namespace: shop}"
@@ -242,7 +241,7 @@ func TestBindings(t *testing.T) {
 			"rules: [{apiGroups: [''], resources: [pods, secrets], verbs: [get]}]\n" + binding("b", "ClusterRole", "view", "{kind: Group, name: dev}"),
 			[]string{"SW-RBAC-003 high ClusterRole/view", "SW-RBAC-030 high ClusterRoleBinding/b"}},
 	} {
-		list := findings(t, live(parse(t, cluster+c.objects)))
+		list := findings(t, live(parse(t, shipped+c.objects)))
 		if diff := cmp.Diff(c.want, failures(list)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
@@ -262,7 +261,7 @@ func TestUnread(t *testing.T) {
 		}
 		return m
 	}
-	secrets := cluster + "---\n" + clusterRole("{apiGroups: [''], resources: [secrets], verbs: [list]}")
+	secrets := shipped + "---\n" + clusterRole("{apiGroups: [''], resources: [secrets], verbs: [list]}")
 	all := status(findings(t, live(parse(t, secrets))))
 	if all["SW-RBAC-006"] != seawall.StatusPass || all["SW-RBAC-040"] != seawall.StatusPass || all["SW-RBAC-050"] != seawall.StatusPass || all["SW-RBAC-003"] != seawall.StatusFail {
 		t.Errorf("everything read: %v", all)
@@ -289,5 +288,3 @@ func TestUnread(t *testing.T) {
 		t.Errorf("an image: %v", got)
 	}
 }
-
-var _ = rand.IntN

@@ -151,7 +151,7 @@ func otherRules() []rule {
 			"No pod runs as it. Its permissions and tokens, if any, are there for whoever finds them.", "Delete the account and what binds it.", "cis-k8s-1.12:5.1.5", nsa),
 		about(ruleToken, "A token is mounted for nothing", low,
 			"The account has no permissions beyond what everybody has, yet its token lies in every container: a proof of identity inside the cluster that nobody needs.",
-			"Set automountServiceAccountToken: false.", "cis-k8s-1.12:5.1.6", nsa),
+			"Set automountServiceAccountToken: false. Pods keep the token until they are made again.", "cis-k8s-1.12:5.1.6", nsa),
 		about(rulePodPath, "A shell in this pod leads to cluster-admin", critical,
 			"From the pod's token, its node or what its account may create, a chain of allowed requests ends with every permission in the cluster. Each step names the objects that allow it.",
 			"Cut the path at one of its steps; the first permission on it is the nearest.", "cis-k8s-1.12:5.1.1", nsa),

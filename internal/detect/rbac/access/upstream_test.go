@@ -16,6 +16,7 @@ import (
 
 	"github.com/seawall-security/seawall/internal/detect/rbac/access"
 	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/test/cluster/cluster"
 )
 
 // TestUpstream asks Kubernetes' own authorizer and this package the same
@@ -23,7 +24,7 @@ import (
 // answer may differ.
 func TestUpstream(t *testing.T) {
 	t.Parallel()
-	kube := kubeBinary(t)
+	kube := cluster.KubeBinary(t)
 	sets := 300
 	if os.Getenv("SEAWALL_LONG") != "" {
 		sets = 10_000
@@ -350,11 +351,4 @@ func (g generator) question() question {
 		q.Namespace = g.pick(namespaces)
 	}
 	return q
-}
-
-func kubeBinary(t testing.TB) string {
-	if os.Getenv("KUBE") == "" {
-		t.Skip("KUBE names no binary of test/cluster/kube")
-	}
-	return os.Getenv("KUBE")
 }
