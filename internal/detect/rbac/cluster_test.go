@@ -1,10 +1,12 @@
 package rbac_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -63,6 +65,7 @@ func TestRealCluster(t *testing.T) {
 	t.Run("resources", func(t *testing.T) { sameResources(t, c) })
 	t.Run("clean", func(t *testing.T) { nothingFound(t, c) })
 	t.Run("reviews", func(t *testing.T) { sameReviews(t, c) })
+	t.Run("binding", func(t *testing.T) { bindingGoes(t, c) })
 	t.Run("fixes", func(t *testing.T) { fixesWork(t, c) })
 }
 
@@ -248,11 +251,7 @@ func fixesWork(t *testing.T, c *cluster.Cluster) {
 				t.Fatalf("after the fixes: %s %s\n%s", f.Rule, f.Title, f.Evidence)
 			}
 			rules = append(rules, f.Rule)
-			fix := manifestOf(t, f.Remediation)
-			if !strings.HasPrefix(fix, "# apply ") {
-				t.Errorf("%s is not applied: %s", f.Rule, fix)
-			}
-			c.Apply(t, ns, fix)
+			follow(t, c, f)
 		}
 		// The pod is made again, as its fix says.
 		if err := c.Delete(t.Context(), "/api/v1/namespaces/"+ns+"/pods/idle"); err != nil {
@@ -282,6 +281,77 @@ func fixesWork(t *testing.T, c *cluster.Cluster) {
 			}
 			return nil
 		})
+	}
+}
+
+// follow runs the command in a finding's remediation with its manifest.
+func follow(t *testing.T, c *cluster.Cluster, f seawall.Finding) {
+	t.Helper()
+	fix := manifestOf(t, f.Remediation)
+	command, _, _ := strings.Cut(fix, "\n")
+	file := filepath.Join(t.TempDir(), "fix.yaml")
+	if err := os.WriteFile(file, []byte(fix), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.Kubectl(t, append(strings.Fields(strings.TrimSuffix(strings.TrimPrefix(command, "# kubectl "), " -")), file)...)
+}
+
+const admin = `
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: operator}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: operator}
+spec: {serviceAccountName: operator, containers: [{name: c, image: none.invalid/c:1, imagePullPolicy: Never}]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: NAMESPACE-operator}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects: [{kind: ServiceAccount, name: operator, namespace: NAMESPACE}]
+`
+
+// bindingGoes removes what makes a pod's account cluster-admin, by the fix of the path from that pod.
+func bindingGoes(t *testing.T, c *cluster.Cluster) {
+	ns := c.Namespace(t)
+	c.Apply(t, ns, strings.ReplaceAll(admin, "NAMESPACE", ns))
+	t.Cleanup(func() {
+		if err := c.Delete(context.Background(), "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/"+ns+"-operator"); err != nil {
+			t.Error(err)
+		}
+	})
+	account := c.As(t, "system:serviceaccount:"+ns+":operator", access.AllAccounts, access.AllAccounts+":"+ns)
+	if _, err := account.Get(t.Context(), "/api/v1/secrets"); err != nil {
+		t.Fatal(err)
+	}
+	rules := func() (list []string, path *seawall.Finding) {
+		for _, f := range findings(t, read(t, c)) {
+			if f.Status == seawall.StatusFail && strings.Contains(f.Location.Resource, ns) && f.Rule < "SW-RBAC-040" {
+				list = append(list, f.Rule)
+			} else if f.Status == seawall.StatusFail && f.Rule == "SW-RBAC-050" && f.Location.Resource == "Pod/"+ns+"/operator" {
+				list, path = append(list, f.Rule), &f
+			}
+		}
+		return list, path
+	}
+	list, path := rules()
+	if diff := cmp.Diff([]string{"SW-RBAC-001", "SW-RBAC-050"}, list); diff != "" {
+		t.Fatalf("findings (-want +got):\n%s", diff)
+	}
+	follow(t, c, *path)
+	if list, _ := rules(); list != nil {
+		t.Errorf("after the fix: %v", list)
+	}
+	c.Wait(t, "the account to lose everything", func() error {
+		if _, err := account.Get(t.Context(), "/api/v1/secrets"); cluster.Code(err) != http.StatusForbidden {
+			return fmt.Errorf("reading secrets: %w", err)
+		}
+		return nil
+	})
+	if _, err := account.Get(t.Context(), "/version"); err != nil {
+		t.Errorf("what everybody may is gone, too: %v", err)
 	}
 }
 

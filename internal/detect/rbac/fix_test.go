@@ -2,7 +2,6 @@ package rbac_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -151,5 +150,5 @@ func manifestOf(t testing.TB, remediation string) string {
 	if !ok {
 		t.Fatalf("no manifest in %q", remediation)
 	}
-	return fmt.Sprint("# ", text)
+	return "# kubectl " + text
 }
