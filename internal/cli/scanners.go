@@ -20,6 +20,7 @@ import (
 	"github.com/seawall-security/seawall/internal/detect/misconfig/image"
 	"github.com/seawall-security/seawall/internal/detect/misconfig/kubernetes"
 	"github.com/seawall-security/seawall/internal/detect/network"
+	"github.com/seawall-security/seawall/internal/detect/rbac"
 	"github.com/seawall-security/seawall/internal/detect/secret"
 	"github.com/seawall-security/seawall/internal/detect/secret/live"
 	"github.com/seawall-security/seawall/internal/inventory"
@@ -84,7 +85,7 @@ func (f *scannerFlags) complete(cfg *scan.Config, r *db.Reader) error {
 			err = f.addMalware(cfg)
 		case "misconfig":
 			addScanner(cfg, dockerfile.Collector{}, dockerfile.Detector{})
-			cfg.Detectors = append(cfg.Detectors, image.Detector{}, network.Detector{})
+			cfg.Detectors = append(cfg.Detectors, image.Detector{}, network.Detector{}, rbac.Detector{})
 			err = f.addControls(cfg)
 			if f.host {
 				addScanner(cfg, hostcfg.New(), host.New())
