@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/source/object"
 )
 
 // item is an object of a list, cut into the parts this package looks at.
@@ -52,9 +53,6 @@ func (it *item) controller() string {
 	}
 	return ""
 }
-
-// lastApplied is kubectl's copy of the whole manifest.
-const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
 // object makes the object without what nobody judges: managedFields, kubectl's
 // copy of the manifest, most of the status, schemas of custom resources.
@@ -114,14 +112,14 @@ func appendQuoted(out []byte, s string) []byte {
 }
 
 func (it *item) trimAnnotations() error {
-	if !strings.Contains(string(it.metadata["annotations"]), lastApplied) {
+	if !strings.Contains(string(it.metadata["annotations"]), object.LastApplied) {
 		return nil
 	}
 	var annotations map[string]string
 	if err := json.Unmarshal(it.metadata["annotations"], &annotations); err != nil {
 		return fmt.Errorf("annotations: %w: %w", seawall.ErrCorrupt, err)
 	}
-	delete(annotations, lastApplied)
+	delete(annotations, object.LastApplied)
 	text, err := json.Marshal(annotations)
 	it.metadata["annotations"] = text
 	return err

@@ -23,31 +23,80 @@ func (r *reading) path(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", seawall.ErrUnreadable, err)
 	}
-	if !info.IsDir() {
-		return r.file(name)
+	switch {
+	case info.IsDir():
+		return r.directory(ctx, name)
+	case isPackage(name):
+		return r.chart(name)
+	case filepath.Base(name) == "Chart.yaml":
+		return r.chart(filepath.Dir(name))
+	case isKustomization(name):
+		return r.directory(ctx, filepath.Dir(name))
 	}
-	return filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
+	return r.file(name)
+}
+
+// tree is what a directory holds.
+type tree struct {
+	charts, kustomizations, files []string
+}
+
+// sort looks through a directory. What is in a chart belongs to the chart.
+func (r *reading) sort(ctx context.Context, dir string) (tree, error) {
+	var t tree
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			r.problem(fmt.Errorf("%w: %w", seawall.ErrUnreadable, err))
+			return nil
+		case d.IsDir() && d.Name() == ".git":
+			return fs.SkipDir
+		case d.IsDir() && isChart(path):
+			t.charts = append(t.charts, path)
+			return fs.SkipDir
+		case d.IsDir():
+			return nil
+		case isKustomization(path):
+			t.kustomizations = append(t.kustomizations, filepath.Dir(path))
+		case isManifest(path):
+			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() { // not a link to a directory or to nowhere
+				t.files = append(t.files, path)
+			}
+		}
+		return nil
+	})
+	return t, err
+}
+
+// directory reads all that is in a directory: charts, then kustomizations, then
+// the files that no kustomization used.
+func (r *reading) directory(ctx context.Context, dir string) error {
+	t, err := r.sort(ctx, dir)
+	if err != nil {
+		return err
+	}
+	for _, c := range t.charts {
+		if err := r.chart(c); err != nil {
+			return err
+		}
+	}
+	used, err := r.kustomize(ctx, t.kustomizations)
+	if err != nil {
+		return err
+	}
+	for _, f := range t.files {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err != nil {
-			r.problem(fmt.Errorf("%w: %w", seawall.ErrUnreadable, err))
-			return nil
-		}
-		if d.IsDir() {
-			if d.Name() == ".git" {
-				return fs.SkipDir
+		if !used(f) {
+			if err := r.file(f); err != nil {
+				return err
 			}
-			return nil
 		}
-		if !isManifest(path) {
-			return nil
-		}
-		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
-			return nil // a link to a directory or to nowhere
-		}
-		return r.file(path)
-	})
+	}
+	return nil
 }
 
 // file reads one file. Only the bound over all files is an error; what is wrong

@@ -50,20 +50,25 @@ func Group(apiVersion string) string {
 	return group
 }
 
-// lastApplied is kubectl's copy of the whole manifest.
-const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+// LastApplied is the annotation with kubectl's copy of the whole manifest.
+const LastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
 // Trim takes managedFields and kubectl's copy of the manifest out of an object.
 // Objects without either are returned as they are.
 func Trim(data []byte) ([]byte, error) {
-	if !bytes.Contains(data, []byte(`"managedFields"`)) && !bytes.Contains(data, []byte(lastApplied)) {
+	if !bytes.Contains(data, []byte(`"managedFields"`)) && !bytes.Contains(data, []byte(LastApplied)) {
 		return data, nil
 	}
+	return WithoutAnnotation(data, LastApplied)
+}
+
+// WithoutAnnotation takes one annotation, and managedFields, out of an object.
+func WithoutAnnotation(data []byte, annotation string) ([]byte, error) {
 	var o map[string]json.RawMessage
 	if err := json.Unmarshal(data, &o); err != nil {
 		return nil, fmt.Errorf("%w: %w", seawall.ErrCorrupt, err)
 	}
-	meta, err := trimMetadata(o["metadata"])
+	meta, err := trimMetadata(o["metadata"], annotation)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +79,7 @@ func Trim(data []byte) ([]byte, error) {
 }
 
 // trimMetadata is nil where there is no metadata to trim.
-func trimMetadata(raw json.RawMessage) (json.RawMessage, error) {
+func trimMetadata(raw json.RawMessage, annotation string) (json.RawMessage, error) {
 	var meta, annotations map[string]json.RawMessage
 	if len(raw) == 0 || raw[0] != '{' {
 		return nil, nil
@@ -84,7 +89,7 @@ func trimMetadata(raw json.RawMessage) (json.RawMessage, error) {
 	}
 	delete(meta, "managedFields")
 	if json.Unmarshal(meta["annotations"], &annotations) == nil {
-		delete(annotations, lastApplied)
+		delete(annotations, annotation)
 		if len(annotations) == 0 {
 			delete(meta, "annotations")
 		} else {
