@@ -26,7 +26,7 @@ func controls() []compliance.Control {
 	for _, e := range explainers() {
 		for _, r := range e.Rules() {
 			out = append(out, compliance.Control{
-				ID: r.ID, Title: r.Title, Severity: r.Severity, Remediation: r.Remediation, Frameworks: r.Frameworks, Manual: r.Manual, Detector: e.Name(),
+				ID: r.ID, Title: r.Title, Severity: r.Severity, Remediation: r.Remediation, Frameworks: compliance.WithCounterparts(r.Frameworks), Manual: r.Manual, Detector: e.Name(),
 			})
 		}
 	}

@@ -121,7 +121,7 @@ func (m *Mapper) Frameworks(f *seawall.Finding, now time.Time) []string {
 	key := m.key(f, now)
 	ids, known := m.memo[key]
 	if !known {
-		ids = slices.Clone(f.Frameworks)
+		ids = slices.Clone(WithCounterparts(f.Frameworks))
 		for i := range m.all {
 			if r := &m.all[i]; r.takes(f, now) {
 				ids = append(ids, r.id)
