@@ -1,6 +1,9 @@
 package seawall
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // FindingKind is the family a finding belongs to.
 type FindingKind string
@@ -53,18 +56,25 @@ type Finding struct {
 	Package       *PackageRef    `json:"package,omitempty"`
 	Vulnerability *Vulnerability `json:"vulnerability,omitempty"`
 	// InUse and Exposed are nil when not known.
-	InUse       *bool  `json:"inUse,omitempty"`
-	Exposed     *bool  `json:"exposed,omitempty"`
-	Time        string `json:"time,omitempty"`
-	Count       int    `json:"count,omitempty"`
-	Event       *Event `json:"event,omitempty"`
-	Actor       *Actor `json:"actor,omitempty"`
-	Evidence    string `json:"evidence,omitempty"`
+	InUse    *bool  `json:"inUse,omitempty"`
+	Exposed  *bool  `json:"exposed,omitempty"`
+	Time     string `json:"time,omitempty"`
+	Count    int    `json:"count,omitempty"`
+	Event    *Event `json:"event,omitempty"`
+	Actor    *Actor `json:"actor,omitempty"`
+	Evidence string `json:"evidence,omitempty"`
+	// Remediation says what to do; a manifest or patch that does it may follow after an empty line.
 	Remediation string `json:"remediation,omitempty"`
 	// Patch mends it: a strategic merge patch for Location.Resource, as kubectl patch takes it.
 	Patch      json.RawMessage `json:"patch,omitempty"`
 	References []string        `json:"references,omitempty"`
 	Frameworks []string        `json:"frameworks,omitempty"`
+}
+
+// Advice is what Remediation says in words, without the manifest that may follow.
+func (f *Finding) Advice() string {
+	advice, _, _ := strings.Cut(f.Remediation, "\n\n")
+	return advice
 }
 
 // PackageRef names the package a finding is about.

@@ -96,7 +96,7 @@ func (p *page) others(list []*seawall.Finding) {
 		if f.Location != nil {
 			where = code(triage.PlaceOf(*f.Location))
 		}
-		p.printf("| %s | %s | %s | %s | %s |\n", f.Severity, link(f.Rule), text(f.Title), where, text(f.Remediation))
+		p.printf("| %s | %s | %s | %s | %s |\n", f.Severity, link(f.Rule), text(f.Title), where, text(f.Advice()))
 	}
 	p.printf("\n")
 }

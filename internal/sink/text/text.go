@@ -158,7 +158,7 @@ func (t *table) other(f *seawall.Finding, last bool) {
 		return
 	}
 	if f.Remediation != "" {
-		t.prose(12, f.Remediation, cyan)
+		t.prose(12, f.Advice(), cyan)
 	}
 	t.blank()
 }

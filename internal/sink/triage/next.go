@@ -25,7 +25,7 @@ func (v *View) Next() string {
 	if v.Fleet() {
 		// What lets anybody in comes before what is in any one image.
 		if others := v.Assets[0].Others; len(others) > 0 && others[0].Severity == seawall.SeverityCritical && others[0].Remediation != "" {
-			return others[0].Title + ": " + others[0].Remediation
+			return others[0].Title + ": " + others[0].Advice()
 		}
 	}
 	if g := v.bestUpgrade(); g != nil {
@@ -34,7 +34,7 @@ func (v *View) Next() string {
 	for i := range v.Assets {
 		for _, f := range v.Assets[i].Others {
 			if f.Remediation != "" {
-				return f.Remediation
+				return f.Advice()
 			}
 		}
 	}
