@@ -76,6 +76,10 @@ func Checks(version api.Version) map[string]control.Check {
 		"podSecurityHostPID":     p.hostPID,
 		"podSecurityHostIPC":     p.hostIPC,
 		"podSecurityHostNetwork": p.hostNetwork,
+		"configMapSecrets":       configMapSecrets,
+		"unusedSecrets":          unusedSecrets,
+		"certificateExpiry":      certificateExpiry,
+		"clientCertificate":      clientCertificate,
 	}
 }
 

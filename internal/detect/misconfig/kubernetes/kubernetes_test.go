@@ -2,8 +2,16 @@ package kubernetes
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,6 +45,32 @@ type scene struct {
 	Containers []map[string]any    `json:"containers"`
 	Objects    []map[string]any    `json:"objects"`
 	Facts      []map[string]string `json:"facts"` // with kind
+	// Certificates become TLS Secrets, Requests approved CertificateSigningRequests.
+	Certificates []certificate `json:"certificates"`
+	Requests     []certificate `json:"requests"`
+}
+
+// certificate is valid from yesterday for so many days from now.
+type certificate struct {
+	Days         int    `json:"days"`
+	Organization string `json:"organization"`
+}
+
+func (c certificate) pem(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "somebody", Organization: []string{c.Organization}},
+		NotBefore: now.AddDate(0, 0, min(-1, c.Days-1)), NotAfter: now.AddDate(0, 0, c.Days),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
 var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -56,6 +90,13 @@ func (s scene) facts(t *testing.T, needs []string) detect.Facts {
 			p["containers"] = []any{map[string]any{"name": "app", "image": "registry.example/app:1"}}
 		}
 		s.Objects = append(s.Objects, map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": fmt.Sprintf("pod-%d", i), "namespace": "shop"}, "spec": p})
+	}
+	for i, c := range s.Certificates {
+		s.Objects = append(s.Objects, map[string]any{"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": map[string]any{"name": fmt.Sprintf("tls-%d", i), "namespace": "shop"}, "data": map[string]any{"tls.crt": c.pem(t)}})
+	}
+	for i, c := range s.Requests {
+		s.Objects = append(s.Objects, map[string]any{"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": map[string]any{"name": fmt.Sprintf("csr-%d", i)},
+			"spec": map[string]any{"signerName": "kubernetes.io/kube-apiserver-client"}, "status": map[string]any{"certificate": c.pem(t), "conditions": []any{map[string]any{"type": "Approved"}}}})
 	}
 	for _, m := range s.Objects {
 		f.Objects = append(f.Objects, toObject(t, m))
@@ -86,7 +127,7 @@ func toObject(t *testing.T, m map[string]any) seawall.Object {
 }
 
 // own are the files of controls that are about objects, with fixtures in testdata.
-var own = []string{"podsecurity.yaml", "workloads.yaml"}
+var own = []string{"podsecurity.yaml", "workloads.yaml", "data.yaml", "tenancy.yaml", "access.yaml"}
 
 func controls(t testing.TB) []*control.Control {
 	t.Helper()
