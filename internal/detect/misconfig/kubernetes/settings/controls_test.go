@@ -260,6 +260,7 @@ func TestDefaults(t *testing.T) {
 	}{
 		{"flags alone: anonymous", []seawall.ConfigFact{kubelet()}, "SW-NODE-001", "fail", "--anonymous-auth is not set: the default is true"},
 		{"a file: not anonymous", []seawall.ConfigFact{kubelet(file...)}, "SW-NODE-001", "pass", ""},
+		{"a file nobody listed", []seawall.ConfigFact{kubelet(with("authentication.x509.clientCAFile", "/none/ca.crt")...)}, "SW-NODE-128", "not-evaluated", "/none/ca.crt were not read"},
 		{"flags go before the file", []seawall.ConfigFact{kubelet(with("authentication.anonymous.enabled", "false", "--anonymous-auth", "true")...)}, "SW-NODE-001", "fail", "--anonymous-auth=true"},
 		{"the file's value and place", []seawall.ConfigFact{kubelet(with("authentication.anonymous.enabled", "true")...)}, "SW-NODE-001", "fail", "authentication.anonymous.enabled: true in /var/lib/kubelet/config.yaml"},
 		{"a file nobody read", []seawall.ConfigFact{kubelet("--config", "/x.yaml", "unread", "/x.yaml was not read")}, "SW-NODE-001", "not-evaluated", "/x.yaml was not read"},
@@ -302,7 +303,9 @@ func TestDefaults(t *testing.T) {
 			fact("kubernetes/config/Policy", "p", "json", `{"rules":[{"level":"None","resources":[{"group":"","resources":["pods/exec"]}]},{"level":"Metadata"}]}`)}, "SW-K8S-039", "fail", "commands in pods"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := judge(t, facts(seawall.AssetHost, c.facts...))[c.rule]
+			f := facts(seawall.AssetHost, c.facts...)
+			f.Files = []seawall.FileFact{{Path: "etc/kubernetes", Kind: "directory", Mode: 0o755}}
+			got := judge(t, f)[c.rule]
 			if !got.is(c.status) || !strings.Contains(got.words, c.words) {
 				t.Errorf("%s:%s %s; want %s %s", c.rule, got.statuses, got.words, c.status, c.words)
 			}

@@ -89,7 +89,7 @@ func files(f detect.Facts, configs []seawall.ConfigFact) []seawall.ConfigFact {
 			if one := byPath[p]; one != nil {
 				describe(data, one)
 			} else {
-				data["unknown.mode"] = "mode and owner of /" + p + " were not read"
+				nobodyRead(data, p)
 			}
 			if r.name == "etcd-data" {
 				owners(data, configs)
@@ -138,8 +138,22 @@ func describe(data map[string]string, f *seawall.FileFact) {
 	data["owner"] = data["uid"] + ":" + data["gid"]
 	data["said.mode"] = data["path"] + " has mode " + data["mode"]
 	data["said.owner"] = data["path"] + " belongs to " + account("user", f.UID) + " and " + account("group", f.GID)
-	for _, limit := range []uint32{0o600, 0o640, 0o644, 0o700, 0o755, 0o770} {
+	for _, limit := range limits {
 		data[fmt.Sprintf("atMost%o", limit)] = fmt.Sprint(f.Mode&^limit&0o7777 == 0)
+	}
+}
+
+// limits are the modes controls compare with.
+var limits = [...]uint32{0o600, 0o640, 0o644, 0o700, 0o755, 0o770}
+
+// nobodyRead says of a file that a setting names that nothing is known about it.
+func nobodyRead(data map[string]string, p string) {
+	why := "mode and owner of /" + p + " were not read"
+	for _, name := range []string{"mode", "owner", "uid", "gid"} {
+		data["unknown."+name] = why
+	}
+	for _, limit := range limits {
+		data[fmt.Sprintf("unknown.atMost%o", limit)] = why
 	}
 }
 

@@ -160,15 +160,14 @@ func (s *set) one(one setting) {
 		return
 	}
 	told := one.flag
-	if told == "" {
+	if file := s.given["configuration"]; told == "" || one.key != "" && file != "" {
 		told = one.key
 	}
-	switch one.fallback {
-	case "":
-		s.put(name, "", told+" is not set")
-	default:
-		s.put(name, one.fallback, told+" is not set: the default is "+one.fallback)
+	said := told + " is not set"
+	if one.fallback != "" {
+		said += ": the default is " + one.fallback
 	}
+	s.put(name, one.fallback, said)
 }
 
 func (s *set) put(name, value, said string) {
