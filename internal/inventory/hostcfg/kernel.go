@@ -22,8 +22,7 @@ func isJudgedModule(name string) bool { return slices.Contains(judgedModules(), 
 func moduleName(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
 // kernelModules says of each judged module: "loaded", "builtin", "disabled" (it cannot
-// be loaded), "blacklisted" (only not by itself), "loadable", "absent". Without
-// any list of modules and without a running kernel it says nothing.
+// be loaded), "blacklisted" (only not by itself), "loadable", "absent".
 func (s *system) kernelModules() {
 	running := s.live["host/modules"]
 	state := map[string]string{}
@@ -32,6 +31,7 @@ func (s *system) kernelModules() {
 	}
 	delete(state, "release")
 	if running == nil && len(s.modules) == 0 {
+		s.emit("host/unread", "", map[string]string{"resource": "host/kernel-modules", "reason": "there is no kernel here: neither one that runs nor a list of its modules"})
 		return
 	}
 	blocked, blacklisted := s.modprobe()
