@@ -15,6 +15,7 @@ import (
 	"github.com/seawall-security/seawall/internal/cli/objects"
 	"github.com/seawall-security/seawall/internal/detect/network/portset"
 	"github.com/seawall-security/seawall/internal/detect/network/reach"
+	"github.com/seawall-security/seawall/internal/detect/network/suggest"
 	"github.com/seawall-security/seawall/internal/detect/network/view"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
@@ -46,15 +47,15 @@ func (in *input) add(cmd *cobra.Command) {
 
 // read makes a model of what the paths or the cluster hold. What could not be read is
 // told and ends the command with exit 3 after its answer; see finish.
-func (c *commands) read(cmd *cobra.Command, in *input, paths []string) (*reach.Model, int, error) {
+func (c *commands) read(cmd *cobra.Command, in *input, paths []string) (m *reach.Model, objects []seawall.Object, left int, err error) {
 	facts, missed, err := in.Facts(cmd.Context(), c.Env, paths, in.offline)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
 	for _, e := range missed {
 		fmt.Fprintf(c.Stderr, "seawall: %s\n", command.Printable(e.Error()))
 	}
-	left := len(missed)
+	left = len(missed)
 	for i := range facts.Configs {
 		if f := &facts.Configs[i]; f.Kind == "kubernetes/unread" && matters(f.Data["resource"]) {
 			fmt.Fprintf(c.Stderr, "seawall: %s could not be read: %s\n", command.Printable(f.Data["resource"]), command.Printable(f.Data["reason"]))
@@ -65,7 +66,7 @@ func (c *commands) read(cmd *cobra.Command, in *input, paths []string) (*reach.M
 	for _, p := range cluster.Problems {
 		fmt.Fprintf(c.Stderr, "seawall: %s\n", command.Printable(p))
 	}
-	return reach.New(cluster), left + len(cluster.Problems), nil
+	return reach.New(cluster), facts.Objects, left + len(cluster.Problems), nil
 }
 
 // matters says whether the answers depend on a resource.
@@ -118,7 +119,7 @@ the pods: a load balancer, a node port, an Ingress or a Gateway route.`,
 					return command.Usage(cmd, fmt.Errorf("--port: %w", err))
 				}
 			}
-			m, left, err := c.read(cmd, &in, args)
+			m, _, left, err := c.read(cmd, &in, args)
 			if err != nil {
 				return err
 			}
@@ -268,7 +269,7 @@ What pods of one workload can reach among one another is left out.`,
 			if write == nil {
 				return command.Usage(cmd, fmt.Errorf("unknown format %q", format))
 			}
-			m, left, err := c.read(cmd, &in, args)
+			m, _, left, err := c.read(cmd, &in, args)
 			if err != nil {
 				return err
 			}
@@ -284,5 +285,37 @@ What pods of one workload can reach among one another is left out.`,
 }
 
 func (c *commands) suggestCommand() *cobra.Command {
-	return &cobra.Command{Use: "suggest"}
+	var in input
+	var options suggest.Options
+	var format string
+	cmd := &cobra.Command{
+		Use:   "suggest [PATH...]",
+		Short: "Write the network policies that leave open what is used today",
+		Long: `Suggest prints NetworkPolicies per namespace: DNS, and for every workload what Services,
+routes, host ports, webhooks and the names of Services in settings show to be used; with
+--default-deny also one that denies the rest. Each says in comments why it allows what it
+allows, and what is only guessed. Read them before you apply them.
+
+Namespaces of the cluster itself (kube-…) are left out unless named with --namespace.`,
+		Example: "  seawall network suggest --default-deny ./manifests > policies.yaml\n  seawall network suggest --default-deny --namespace shop | kubectl apply -f -",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if format != "yaml" && format != "json" {
+				return command.Usage(cmd, fmt.Errorf("unknown format %q (want yaml or json)", format))
+			}
+			m, objects, left, err := c.read(cmd, &in, args)
+			if err != nil {
+				return err
+			}
+			set := suggest.For(m, objects, options)
+			if format == "json" {
+				return finish(left, suggest.WriteJSON(c.Stdout, set.Policies))
+			}
+			return finish(left, suggest.Write(c.Stdout, set.Policies))
+		},
+	}
+	cmd.Flags().BoolVar(&options.DefaultDeny, "default-deny", false, "also deny, per namespace, what nothing allows")
+	cmd.Flags().StringSliceVarP(&options.Namespaces, "namespace", "n", nil, "only these namespaces")
+	command.AddFormat(cmd, &format, "yaml", "json")
+	in.add(cmd)
+	return cmd
 }

@@ -168,6 +168,9 @@ func (j *judge) namespaceHasServices(name string) bool {
 // overlaps finds policies that change nothing, contradict one another or never apply.
 func (j *judge) overlaps() {
 	for _, p := range j.Policies {
+		if len(p.Rules[reach.Ingress])+len(p.Rules[reach.Egress]) == 0 {
+			continue // a default deny is for the pods to come, too
+		}
 		j.looked(ruleRedundant, 1)
 		if j.Redundant(p) {
 			j.fail(ruleRedundant, 0, p.Object.Resource()+" changes nothing", "", "", p.Object.Location(""))

@@ -36,7 +36,7 @@ func (m *Model) Exposures() []Exposure {
 			out = m.serviceExposures(out, s)
 		}
 	}
-	controllers := m.controllers()
+	controllers := m.Controllers()
 	for _, r := range m.Routes {
 		out = m.routeExposures(out, r, controllers)
 	}
@@ -165,9 +165,9 @@ func (s stranger) in(r *Rule) bool {
 
 func (s stranger) ports(_ *Model, _ Direction, r bound) setID { return r.ports }
 
-// controllers are the workloads that carry out Ingresses and Gateways, by what is in
+// Controllers are the workloads that carry out Ingresses and Gateways, by what is in
 // their images' names.
-func (m *Model) controllers() []*Workload {
+func (m *Model) Controllers() []*Workload {
 	var out []*Workload
 	for _, w := range m.Workloads {
 		if w.Spec != nil && slices.ContainsFunc(w.Spec.Containers, func(c Container) bool { return isController(c.Image) }) {

@@ -84,9 +84,11 @@ type Pod struct {
 	Name     string // "" of a template
 	Workload *Workload
 	Labels   map[string]string
-	Ports    []Port
-	Host     bool
-	Node     string // "" when not known
+	// Annotations are those of the pod or template.
+	Annotations map[string]string
+	Ports       []Port
+	Host        bool
+	Node        string // "" when not known
 
 	ips   [families]netip.Addr // zero when not known
 	known bool                 // ips are

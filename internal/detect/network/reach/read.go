@@ -297,12 +297,12 @@ func (r *reader) workload(o *seawall.Object) error {
 	r.namespace(o.Namespace)
 	r.byID[w.ID()] = w
 	w.Spec = &t.Spec
-	w.Pods = []*Pod{newPod(w, "", t.Metadata.Labels, &t.Spec)}
+	w.Pods = []*Pod{newPod(w, "", &t.Metadata, &t.Spec)}
 	return nil
 }
 
-func newPod(w *Workload, name string, labels map[string]string, spec *PodSpec) *Pod {
-	pod := &Pod{Name: name, Workload: w, Labels: labels, Host: spec.HostNetwork, Node: spec.NodeName}
+func newPod(w *Workload, name string, m *meta, spec *PodSpec) *Pod {
+	pod := &Pod{Name: name, Workload: w, Labels: m.Labels, Annotations: m.Annotations, Host: spec.HostNetwork, Node: spec.NodeName}
 	add := func(c *Container) {
 		for _, p := range c.Ports {
 			protocol, err := portset.ParseProtocol(p.Protocol)
@@ -332,7 +332,7 @@ func (r *reader) pod(o *seawall.Object, in *podJSON) {
 	if w.Spec == nil {
 		w.Spec = &in.Spec
 	}
-	pod := newPod(w, o.Name, in.Metadata.Labels, &in.Spec)
+	pod := newPod(w, o.Name, &in.Metadata, &in.Spec)
 	for _, ip := range in.Status.PodIPs {
 		pod.address(ip.IP)
 	}
