@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 
 	"github.com/seawall-security/seawall/internal/seawall"
@@ -58,7 +59,8 @@ func newAPI(config *rest.Config, o *Options) (*api, error) {
 	return a, nil
 }
 
-func (a *api) close() { a.client.CloseIdleConnections() }
+// close looks through the layers that client-go puts around a transport.
+func (a *api) close() { utilnet.CloseIdleConnectionsFor(a.client.Transport) }
 
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
