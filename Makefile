@@ -13,9 +13,9 @@ run: build ## scan this machine; print the table, write seawall-report.html
 	@bin/seawall scan host --format table --format html=seawall-report.html
 	@echo "Full report: $(CURDIR)/seawall-report.html"
 
-build: ## the static binary, bin/seawall
+build: ## the static binaries, bin/seawall and bin/seawall-agent
 	@mkdir -p bin
-	@$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/seawall ./cmd/seawall
+	@$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/seawall ./cmd/seawall-agent
 
 test: ## install what is missing, lint, test everything, real parts included
 	@.ci/install

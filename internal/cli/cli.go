@@ -21,6 +21,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seawall-security/seawall/internal/cli/audit"
 	"github.com/seawall-security/seawall/internal/cli/command"
 	"github.com/seawall-security/seawall/internal/cli/network"
 	clirbac "github.com/seawall-security/seawall/internal/cli/rbac"
@@ -134,6 +135,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.complianceCommand(),
 		clirbac.Command(a.env()),
 		network.Command(a.env()),
+		audit.Command(a.env()),
 		a.versionCommand(),
 	)
 	explainArgs(root)

@@ -151,11 +151,13 @@ func Known(cmd *cobra.Command, args []string) error {
 	return Usage(cmd, err)
 }
 
+// AddFormat defines --format with these words, the first one the default.
 func AddFormat(cmd *cobra.Command, format *string, words ...string) {
 	cmd.Flags().StringVar(format, "format", words[0], "one of: "+JoinWords(words))
 	_ = cmd.RegisterFlagCompletionFunc("format", FixedCompletion(words...))
 }
 
+// Plural counts a noun: "1 file", "2 files".
 func Plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -163,6 +165,7 @@ func Plural(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun + "s"
 }
 
+// WriteJSON prints a result as an indented document.
 func WriteJSON(w interface{ Write([]byte) (int, error) }, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
@@ -170,6 +173,7 @@ func WriteJSON(w interface{ Write([]byte) (int, error) }, v any) error {
 	return enc.Encode(v)
 }
 
+// FixedCompletion completes a flag with these words.
 func FixedCompletion(words ...string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return words, cobra.ShellCompDirectiveNoFileComp
