@@ -247,7 +247,7 @@ func pairValue(b []byte, i int) (int, bool) {
 	for i < len(b) && i-from < 2*maxSpace && (b[i] <= ' ' || b[i] == ',' || isQuote(b[i])) {
 		i++
 	}
-	if i+6 >= len(b) || !equalFold(b[i:i+5], "value") {
+	if i+6 >= len(b) || !strings.EqualFold(string(b[i:i+5]), "value") {
 		return 0, false
 	}
 	i += 5

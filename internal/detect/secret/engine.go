@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/seawall-security/seawall/internal/detect/secret/live"
+	"github.com/seawall-security/seawall/internal/detect/secret/needle"
 )
 
 // engine is all rules made ready to search. It does not change after newEngine.
@@ -15,7 +16,7 @@ type engine struct {
 	rules    []*rule
 	byID     map[string]*rule
 	context  []*rule // those of assignments
-	needles  needles
+	needles  needle.Set
 	actions  []action // by needle
 	custom   []*customRule
 	version  int
@@ -79,7 +80,7 @@ func newEngine(extra []*customRule) (*engine, error) {
 func (e *engine) add(text string, fold bool, a action) {
 	a.length = len(text)
 	e.actions = append(e.actions, a)
-	e.needles.add(text, fold, len(e.actions)-1)
+	e.needles.Add(text, fold, len(e.actions)-1)
 }
 
 // formatVersion changes whenever the code finds other things by the same rules.

@@ -95,7 +95,7 @@ func (s *search) header(pos, n int) {
 	}
 	value := b[start:end]
 	h := hit{rule: s.byID[ruleHeader], start: int64(start), end: int64(end)}
-	if equalFold(b[pos:pos+1], "b") && equalFold(b[pos+1:pos+2], "a") {
+	if strings.EqualFold(string(b[pos:pos+2]), "ba") {
 		if _, password, ok := login(value); ok && chosen(password) {
 			s.report(h, value, 0)
 		}

@@ -98,7 +98,7 @@ func (s *search) step(last bool) {
 		}
 	}
 	if limit > s.from {
-		s.needles.find(s.buf, s.from, func(id, pos int) {
+		s.needles.Find(s.buf, s.from, func(id, pos int) {
 			if pos < limit && !s.full {
 				s.found(&s.actions[id], pos)
 			}

@@ -8,7 +8,7 @@
 // Findings, one per secret with all its places, and searches the image
 // configuration itself.
 //
-// The search looks for the literals of all rules at once (needles.go). Where one
+// The search looks for the literals of all rules at once (package needle). Where one
 // is found its rule is tried (pattern.go), and what has the right form is judged
 // (judge.go): checksum, entropy, known examples. Names that sound like a secret
 // lead to the value they are given (assign.go). Where a file lies decides what

@@ -1,12 +1,14 @@
-package secret
+// Package needle finds many literals in one pass over a text: those of all
+// secret rules at once.
+package needle
 
 import "strings"
 
-// needles finds many literals in one pass. It looks at two bytes at a time and
+// Set finds many literals in one pass. It looks at two bytes at a time and
 // skips two where they occur in no needle (Wu and Manber, "A fast algorithm for
 // multi-pattern searching", TR-94-17, University of Arizona 1994). Of every
 // needle the rarest three bytes are searched for, the rest is compared.
-type needles struct {
+type Set struct {
 	// next is what to do at a pair of bytes: 0 skip two, 1 skip one, else look
 	// into buckets[next-2].
 	next    [1 << 16]uint16
@@ -15,7 +17,7 @@ type needles struct {
 
 // bucket holds the needles whose window ends with one pair of bytes.
 type bucket struct {
-	first   charset // of the window
+	first   [4]uint64 // bytes the windows begin with, as bits
 	needles []needle
 }
 
@@ -29,8 +31,8 @@ type needle struct {
 // window is the number of bytes searched for.
 const window = 3
 
-// add takes a needle of at least three bytes; id is handed back where it is found.
-func (n *needles) add(text string, fold bool, id int) {
+// Add takes a needle of at least three bytes; id is handed back where it is found.
+func (n *Set) Add(text string, fold bool, id int) {
 	if fold {
 		text = strings.ToLower(text)
 	}
@@ -47,14 +49,14 @@ func (n *needles) add(text string, fold bool, id int) {
 		for _, c := range cases(w[2], fold) {
 			bk := n.bucket(int(b)<<8 | int(c))
 			for _, a := range cases(w[0], fold) {
-				bk.first.add(a)
+				bk.first[a>>6] |= 1 << (a & 63)
 			}
 			bk.needles = append(bk.needles, nd)
 		}
 	}
 }
 
-func (n *needles) bucket(pair int) *bucket {
+func (n *Set) bucket(pair int) *bucket {
 	if n.next[pair] < 2 {
 		n.buckets = append(n.buckets, bucket{})
 		n.next[pair] = uint16(len(n.buckets) + 1)
@@ -99,9 +101,9 @@ func commonness(b byte) int {
 	return 8
 }
 
-// find calls found for every needle in data that starts at from or later, with
+// Find calls found for every needle in data that starts at from or later, with
 // the place where it starts, in order of their windows.
-func (n *needles) find(data []byte, from int, found func(id, pos int)) {
+func (n *Set) Find(data []byte, from int, found func(id, pos int)) {
 	for i := from + window - 1; i < len(data); {
 		switch next := n.next[int(data[i-1])<<8|int(data[i])]; next {
 		case 0:
@@ -109,7 +111,7 @@ func (n *needles) find(data []byte, from int, found func(id, pos int)) {
 		case 1:
 			i++
 		default:
-			if b := &n.buckets[next-2]; b.first.has(data[i-2]) {
+			if b := &n.buckets[next-2]; b.first[data[i-2]>>6]&(1<<(data[i-2]&63)) != 0 {
 				b.compare(data, from, i-(window-1), found)
 			}
 			i++
