@@ -19,8 +19,8 @@ import (
 	"github.com/seawall-security/seawall/internal/testenv"
 )
 
-// judge scans a directory as a host, by the same parts as scan host.
-func judge(t testing.TB, dir string) []seawall.Finding {
+// factsOf are those of a directory as a host, by the same parts as scan host.
+func factsOf(t testing.TB, dir string) detect.Facts {
 	t.Helper()
 	var target seawall.Target
 	for _, o := range rootfs.Openers() {
@@ -41,9 +41,15 @@ func judge(t testing.TB, dir string) []seawall.Finding {
 			t.Errorf("a raw fact is left: %s %s", c.Kind, c.Path)
 		}
 	}
-	res, err := New().Detect(context.Background(), detect.Facts{
+	return detect.Facts{
 		Asset: *inv.Asset, Packages: inv.Packages, Files: inv.Files, Configs: inv.Configs, Now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC),
-	})
+	}
+}
+
+// judge are the findings about a directory as a host.
+func judge(t testing.TB, dir string) []seawall.Finding {
+	t.Helper()
+	res, err := New().Detect(context.Background(), factsOf(t, dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,5 +184,17 @@ func TestEvidence(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// BenchmarkDetect is a run from the first: controls are read and compiled.
+func BenchmarkDetect(b *testing.B) {
+	testenv.Root(b)
+	facts := factsOf(b, plant(b, "weak"))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := New().Detect(context.Background(), facts); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
