@@ -130,6 +130,9 @@ func (f *finder) word(text string, at, end int, where string) {
 		}
 		scheme = strings.ToLower(text[start:i])
 	}
+	if scheme == "" && at > 0 && text[at-1] == '/' {
+		return // a part of a path
+	}
 	port := number(text[end:])
 	whole := (at == 0 || text[at-1] == '=' || text[at-1] == '\n' || text[at-1] == '"' || text[at-1] == ',' || text[at-1] == ' ') &&
 		(end == len(text) || strings.ContainsRune("\n,\"/: ", rune(text[end])))
