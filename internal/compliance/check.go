@@ -9,13 +9,15 @@ import (
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
-// judge describes a detector that reports only what is wrong: that it did all
-// its work on an asset of a sort it judges is what shows that the rest is right.
-// Detectors that are not here, or judge no sort, say themselves what passed.
+// judge describes a detector.
 type judge struct {
 	detector string
-	kinds    []seawall.FindingKind
-	assets   []seawall.AssetKind
+	// kinds are the findings no other detector makes.
+	kinds []seawall.FindingKind
+	// assets are the sorts judged by a detector that reports only what is wrong:
+	// that it did all its work on one of them shows that the rest is right. A
+	// detector without says itself what passed.
+	assets []seawall.AssetKind
 	// inputs are collectors whose work it needs, as prefixes of their names.
 	inputs []string
 	// remedy is a scan that runs it.
@@ -24,10 +26,10 @@ type judge struct {
 
 func judges() []judge {
 	const image, rootfs, fs, host, sbom = seawall.AssetImage, seawall.AssetRootFS, seawall.AssetFS, seawall.AssetHost, seawall.AssetSBOM
-	const container, node = seawall.AssetContainer, seawall.AssetNode
-	files := []seawall.AssetKind{image, rootfs, fs, host, container, node}
+	files := []seawall.AssetKind{image, rootfs, fs, host, seawall.AssetContainer, seawall.AssetNode}
 	packages := append(slices.Clone(files), sbom)
-	systems := []seawall.AssetKind{image, rootfs, host, container, node, sbom}
+	systems := []seawall.AssetKind{image, rootfs, host, sbom, seawall.AssetContainer, seawall.AssetNode}
+	const cluster, node = "seawall scan cluster", "seawall scan host --scanners misconfig"
 	return []judge{
 		{"vuln", []seawall.FindingKind{seawall.KindVulnerability}, packages, []string{"os/"}, "seawall scan image REF"},
 		{"lifecycle", []seawall.FindingKind{seawall.KindLifecycle}, systems, []string{"os/"}, "seawall scan image REF"},
@@ -39,8 +41,11 @@ func judges() []judge {
 		{"misconfig/dockerfile", nil, []seawall.AssetKind{fs}, nil, "seawall scan fs . --scanners misconfig"},
 		{"registry", nil, []seawall.AssetKind{seawall.AssetRegistry}, nil, "seawall scan registry HOST"},
 		{"signature", []seawall.FindingKind{seawall.KindSignature}, nil, nil, "seawall scan image REF --verify-key FILE"},
-		{"rbac", []seawall.FindingKind{seawall.KindRBAC}, []seawall.AssetKind{seawall.AssetCluster}, nil, "seawall scan cluster"},
-		{"network", []seawall.FindingKind{seawall.KindNetwork}, []seawall.AssetKind{seawall.AssetCluster}, nil, "seawall scan cluster"},
+		{"rbac", []seawall.FindingKind{seawall.KindRBAC}, nil, nil, cluster},
+		{"network", []seawall.FindingKind{seawall.KindNetwork}, nil, nil, cluster},
+		{"misconfig/kubernetes", nil, nil, nil, cluster + ", and on its nodes " + node},
+		{"misconfig/host", nil, nil, nil, node},
+		{"misconfig/docker", nil, nil, nil, node},
 	}
 }
 
@@ -177,12 +182,13 @@ func (e *evaluation) clean(j *judge, failed []found) (n int, broken string) {
 func (e *evaluation) work(j *judge) work {
 	w := work{done: map[string]bool{}}
 	for _, s := range e.runs {
-		if !slices.Contains(j.assets, e.assets[s.Asset]) {
+		if j.assets != nil && !slices.Contains(j.assets, e.assets[s.Asset]) {
 			continue
 		}
 		input := slices.ContainsFunc(j.inputs, func(prefix string) bool { return strings.HasPrefix(s.Name, prefix) })
 		switch {
 		case s.Name != j.detector && !input:
+		case j.assets == nil && s.Status != seawall.RunFailed: // its findings say what could not be judged
 		case s.Status == seawall.RunFailed || s.Status == seawall.RunPartial:
 			w.broken = incomplete(s)
 		case s.Status == seawall.RunOK && !input:
@@ -268,13 +274,8 @@ func (e *evaluation) missingDetectors() []Missing {
 	out := []Missing{}
 	for detector, n := range e.missing {
 		m := Missing{Detector: cmp.Or(detector, "no detector of this version"), Checks: n}
-		switch j := judgeOf(detector); {
-		case j != nil:
+		if j := judgeOf(detector); j != nil {
 			m.Remedy = j.remedy
-		case detector == "misconfig/host", detector == "misconfig/docker":
-			m.Remedy = "seawall scan host --scanners misconfig"
-		case detector != "":
-			m.Remedy = "seawall scan cluster, and seawall scan host --scanners misconfig on its nodes"
 		}
 		out = append(out, m)
 	}

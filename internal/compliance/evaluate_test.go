@@ -81,6 +81,7 @@ func TestStatusOfARequirement(t *testing.T) {
 		"detector ran clean":               {root, nil, []seawall.CollectorStatus{ran("sha256:i", "misconfig/image", seawall.RunOK)}, nil, compliance.Pass, ""},
 		"detector ran on another kind":     {root, nil, []seawall.CollectorStatus{ran("cluster:c", "misconfig/image", seawall.RunOK)}, nil, compliance.NotEvaluated, "nothing in these reports looked at it"},
 		"detector failed":                  {root, nil, []seawall.CollectorStatus{ran("sha256:i", "misconfig/image", seawall.RunFailed)}, nil, compliance.NotEvaluated, "failed: because"},
+		"one of two clusters failed":       {pod, []seawall.Finding{finding("SW-POD-001", "pass", "")}, []seawall.CollectorStatus{ran("cluster:c", "misconfig/kubernetes", seawall.RunOK), ran("cluster:d", "misconfig/kubernetes", seawall.RunFailed)}, nil, compliance.NotEvaluated, "failed: because"},
 		"vulnerability overdue":            {high, []seawall.Finding{cve(seawall.SeverityHigh, "fail", "2026-10-01T00:00:00Z")}, []seawall.CollectorStatus{vuln}, nil, compliance.Fail, ""},
 		"vulnerability in its month":       {high, []seawall.Finding{cve(seawall.SeverityHigh, "fail", "2026-11-01T00:00:00Z")}, []seawall.CollectorStatus{vuln}, nil, compliance.Pass, ""},
 		"vulnerability, unknown day":       {high, []seawall.Finding{cve(seawall.SeverityHigh, "fail", "")}, []seawall.CollectorStatus{vuln}, nil, compliance.Fail, ""},
@@ -150,7 +151,7 @@ func TestReportsAreJoined(t *testing.T) {
 		missing []compliance.Missing
 	}{
 		"both":       {[]compliance.Input{{Name: "i.json", Report: image}, {Name: "c.json", Report: cluster}}, compliance.Pass, []compliance.Missing{}},
-		"image only": {[]compliance.Input{{Name: "i.json", Report: image}}, compliance.NotEvaluated, []compliance.Missing{{Detector: "misconfig/kubernetes", Checks: 1, Remedy: "seawall scan cluster, and seawall scan host --scanners misconfig on its nodes"}}},
+		"image only": {[]compliance.Input{{Name: "i.json", Report: image}}, compliance.NotEvaluated, []compliance.Missing{{Detector: "misconfig/kubernetes", Checks: 1, Remedy: "seawall scan cluster, and on its nodes seawall scan host --scanners misconfig"}}},
 	} {
 		r := compliance.Evaluate(f(), controls(), test.inputs, compliance.Options{Now: now})
 		if r.Requirements[0].Status != test.want || len(r.Scope.Assets) != len(test.inputs) || r.Scope.Assets[0].Input != "i.json" {
