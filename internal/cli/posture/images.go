@@ -15,11 +15,11 @@ import (
 )
 
 // images are the images that pods run, as targets.
-func images(c *cluster.Target) []scan.Target {
+func images(c *cluster.Target, insecure []string) []scan.Target {
 	var targets []scan.Target
 	for _, img := range c.Images() {
 		targets = append(targets, scan.Target{Name: shownName(&img), Open: func(ctx context.Context, progress func(seawall.Progress)) (seawall.Target, error) {
-			t, err := openImage(ctx, c, &img, source.Options{Progress: progress})
+			t, err := openImage(ctx, c, &img, source.Options{Progress: progress, Insecure: insecure})
 			if err != nil {
 				return nil, err
 			}

@@ -81,6 +81,7 @@ Nothing is fetched. A file that cannot be read is named, and the others go on.`,
 // Cluster is the command scan cluster.
 func Cluster(env *command.Env, s Scan) *cobra.Command {
 	var f objects.Flags
+	var insecure []string
 	cmd := &cobra.Command{
 		Use:   "cluster",
 		Short: "Scan a live cluster",
@@ -99,18 +100,19 @@ pull secrets.`,
   seawall scan cluster --context staging --format html=cluster.html
   seawall scan cluster --namespace shop --images`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runCluster(cmd, env, s, &f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runCluster(cmd, env, s, &f, insecure) },
 	}
 	s.AddFlags(cmd, "vuln", "misconfig")
 	f.AddCluster(cmd)
 	flags := cmd.Flags()
 	flags.StringVarP(&f.Cluster.Namespace, "namespace", "n", "", "read namespaced resources of this namespace only (default: all)")
 	flags.BoolVar(&f.Cluster.Images, "images", false, "also scan the images that pods run")
+	flags.StringSliceVar(&insecure, "insecure", nil, "with --images: registries (host[:port]) to reach over plain HTTP or unverified TLS")
 	flags.BoolVar(&f.Cluster.Certificates, "certificates", false, "also read the certificates of TLS secrets; the API gives their private keys with them, which are dropped")
 	return cmd
 }
 
-func runCluster(cmd *cobra.Command, env *command.Env, s Scan, f *objects.Flags) error {
+func runCluster(cmd *cobra.Command, env *command.Env, s Scan, f *objects.Flags, insecure []string) error {
 	set := s.Settings()
 	if set.Offline {
 		return command.Usage(cmd, fmt.Errorf("--offline: a cluster is only reached over the network"))
@@ -128,7 +130,7 @@ func runCluster(cmd *cobra.Command, env *command.Env, s Scan, f *objects.Flags) 
 		return named(stays{opened}, set.Name), nil
 	}}
 	if f.Cluster.Images {
-		target.Members = func() []scan.Target { return images(opened) }
+		target.Members = func() []scan.Target { return images(opened, insecure) }
 	}
 	return s.Run(cmd, []scan.Target{target}, func(*scan.Config) {})
 }

@@ -19,7 +19,7 @@ type Image struct {
 	// ID is the container runtime's word on it: "registry/name@sha256:…" for an image
 	// that was pulled, else the digest of its configuration, "sha256:…".
 	ID string
-	// Names are what the pods called it, in order.
+	// Names are what the pods call it, in order.
 	Names []string
 	// Workloads run it: "Deployment/shop/web", in order.
 	Workloads []string
@@ -50,6 +50,7 @@ func (x *imageIndex) add(it *item, spec *podSpec, workload string) error {
 	if status.Phase == "Succeeded" || status.Phase == "Failed" {
 		return nil
 	}
+	called := spec.images()
 	for _, c := range slices.Concat(status.InitContainerStatuses, status.ContainerStatuses, status.EphemeralContainerStatuses) {
 		id := plainID(c.ImageID)
 		if id == "" {
@@ -60,7 +61,7 @@ func (x *imageIndex) add(it *item, spec *podSpec, workload string) error {
 			img = &Image{ID: id}
 			x.byID[id] = img
 		}
-		include(&img.Names, c.Image)
+		include(&img.Names, called[c.Name])
 		include(&img.Workloads, workload)
 		include(&img.Nodes, spec.NodeName)
 		for _, s := range spec.ImagePullSecrets {

@@ -239,20 +239,28 @@ type podTemplate struct {
 }
 
 type podSpec struct {
-	Containers       []struct{ Name string }
-	InitContainers   []struct{ Name string }
+	Containers, InitContainers, EphemeralContainers []struct{ Name, Image string }
+
 	ImagePullSecrets []struct{ Name string }
 	NodeName         string
-	// ServiceAccountName may bring further pull secrets.
-	ServiceAccountName string
 }
 
+// names are those of the containers a template has, in order.
 func (p *podSpec) names() []string {
 	var out []string
-	for _, c := range append(p.Containers, p.InitContainers...) {
+	for _, c := range slices.Concat(p.Containers, p.InitContainers) {
 		out = append(out, c.Name)
 	}
 	return sorted(out)
+}
+
+// images are what the containers call their images, by container.
+func (p *podSpec) images() map[string]string {
+	out := map[string]string{}
+	for _, c := range slices.Concat(p.Containers, p.InitContainers, p.EphemeralContainers) {
+		out[c.Name] = c.Image
+	}
+	return out
 }
 
 // template is the pod template of a workload.
