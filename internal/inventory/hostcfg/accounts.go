@@ -97,45 +97,23 @@ func (s *system) accounts() {
 	if !ok {
 		return
 	}
-	shadow, shadowRead := s.texts["etc/shadow"]
-	var aging map[string][]string
-	if shadowRead {
-		aging = map[string][]string{}
-		for _, line := range lines(shadow) {
-			if f := strings.Split(line, ":"); len(f) >= 8 {
-				aging[f[0]] = f
-			}
-		}
-	}
 	groupText, _ := s.text("etc/group")
 	accounts, groups := parsePasswd(passwd), parseGroups(groupText)
 	first := number(s.merged("etc/login.defs")["UID_MIN"], 1000)
 	for _, a := range accounts {
-		if strings.HasPrefix(a.name, "+") { // no account, but a place for others: see legacy
-			continue
+		if !strings.HasPrefix(a.name, "+") { // no account, but a place for others: see legacy
+			s.emit("host/user", "etc/passwd", s.user(a, first))
 		}
-		s.emit("host/user", "etc/passwd", s.user(a, aging, first))
 	}
-	s.emit("host/accounts", "etc/passwd", summary(accounts, groups, aging))
+	s.emit("host/accounts", "etc/passwd", summary(accounts, groups))
 }
 
-// user is the fact of one account. What shadow says is absent where that cannot be read.
-func (s *system) user(a account, aging map[string][]string, first int) map[string]string {
+// user is the fact of one account.
+func (s *system) user(a account, first int) map[string]string {
 	uid := number(a.uid, -1)
 	data := map[string]string{
 		"name": a.name, "uid": a.uid, "gid": a.gid, "home": a.home, "shell": a.shell,
 		"login": strconv.FormatBool(canLogIn(a.shell)), "system": strconv.FormatBool(uid < first || uid == 65534),
-	}
-	if a.password != "shadow" {
-		data["password"] = a.password
-	}
-	if f := aging[a.name]; f != nil {
-		data["password"] = f[1]
-		for i, key := range map[int]string{2: "changed", 3: "minDays", 4: "maxDays", 5: "warnDays", 6: "inactiveDays", 7: "expires"} {
-			if f[i] != "" {
-				data[key] = f[i]
-			}
-		}
 	}
 	home := strings.Trim(a.home, "/")
 	if f := s.files[home]; f != nil {
@@ -154,11 +132,39 @@ func (s *system) user(a account, aging map[string][]string, first int) map[strin
 	return data
 }
 
+// passwords are the facts of shadow(5): one an account.
+func (s *system) passwords() {
+	shadow, ok := s.text("etc/shadow")
+	if !ok {
+		return
+	}
+	passwd, _ := s.text("etc/passwd")
+	ids := map[string]string{}
+	for _, a := range parsePasswd(passwd) {
+		ids[a.name] = a.uid
+	}
+	first := number(s.merged("etc/login.defs")["UID_MIN"], 1000)
+	for _, line := range lines(shadow) {
+		f := strings.Split(line, ":")
+		if len(f) < 8 {
+			continue
+		}
+		uid := number(ids[f[0]], first)
+		data := map[string]string{"name": f[0], "password": f[1], "system": strconv.FormatBool(uid < first || uid == 65534)}
+		for i, key := range map[int]string{2: "changed", 3: "minDays", 4: "maxDays", 5: "warnDays", 6: "inactiveDays", 7: "expires"} {
+			if f[i] != "" {
+				data[key] = f[i]
+			}
+		}
+		s.emit("host/password", "etc/shadow", data)
+	}
+}
+
 // dotFiles are files in a home directory that let others in, or hold passwords.
 func dotFiles() []string { return []string{".rhosts", ".shosts", ".netrc", ".forward"} }
 
 // summary is what only all accounts together show.
-func summary(accounts []account, groups []group, aging map[string][]string) map[string]string {
+func summary(accounts []account, groups []group) map[string]string {
 	data := map[string]string{
 		"duplicateNames":  twice(accounts, func(a account) string { return a.name }),
 		"duplicateUIDs":   twice(accounts, func(a account) string { return a.uid }),
@@ -201,15 +207,6 @@ func summary(accounts []account, groups []group, aging map[string][]string) map[
 		"superusers": superusers, "unknownGroups": groupless, "legacy": legacy, "unshadowed": unshadowed, "zeroGroup": zeroGroup,
 	} {
 		data[key] = list(names)
-	}
-	if aging != nil {
-		var open []string
-		for _, name := range slices.Sorted(maps.Keys(aging)) {
-			if aging[name][1] == "none" {
-				open = append(open, name)
-			}
-		}
-		data["withoutPassword"] = list(open)
 	}
 	return data
 }

@@ -9,10 +9,11 @@
 // them. Lists of offenders are one value, "" when there is none. Passwords' hashes never leave
 // Collect; a host/unread fact (resource, reason) stands for a kind whose files could not be read.
 //
-//	host/user             one an account: name uid gid home shell login system password (none, locked, or the hash's
-//	                      kind) changed minDays maxDays warnDays inactiveDays homeMode homeOwner trustFiles authorizedKeysMode
+//	host/user             one an account: name uid gid home shell login system homeMode homeOwner trustFiles authorizedKeysMode
+//	host/password         one an account: name system password (none, locked, or the kind of hash)
+//	                      changed minDays maxDays warnDays inactiveDays expires
 //	host/accounts         duplicateNames duplicateUIDs duplicateGroups duplicateGIDs superusers unknownGroups legacy
-//	                      unshadowed zeroGroup withoutPassword shadowMembers dockerMembers containerAdmins rootGroupMembers
+//	                      unshadowed zeroGroup shadowMembers dockerMembers containerAdmins rootGroupMembers
 //	host/login-defs       settings of login.defs, and INACTIVE of useradd
 //	host/shell            umask timeout timeoutReadonly nologinListed
 //	host/pam              "auth pam_faillock" -> arguments; "su auth pam_wheel"; pwquality.* faillock.* pwhistory.* unix.*

@@ -177,6 +177,7 @@ type topic struct {
 func topics() []topic {
 	return []topic{
 		{[]string{"host/user", "host/accounts"}, (*system).accounts},
+		{[]string{"host/password"}, (*system).passwords},
 		{[]string{"host/login-defs"}, (*system).loginDefs},
 		{[]string{"host/shell"}, (*system).shell},
 		{[]string{"host/pam"}, (*system).pam},

@@ -135,7 +135,7 @@ func TestFacts(t *testing.T) {
 		}, "host/firewall", map[string]string{"tools": "firewalld", "input": "accept"}},
 		{"accounts: kinds of hashes", map[string]string{
 			"etc/passwd": "a:x:1000:100::/home/a:/bin/sh\n", "etc/shadow": "a:$gy$x$y:1:2:3:4:5:6:\n", "etc/group": "a:x:100:\n",
-		}, "host/user", map[string]string{"password": "yescrypt", "changed": "1", "minDays": "2", "maxDays": "3", "warnDays": "4", "inactiveDays": "5", "expires": "6", "system": "false"}},
+		}, "host/password", map[string]string{"password": "yescrypt", "changed": "1", "minDays": "2", "maxDays": "3", "warnDays": "4", "inactiveDays": "5", "expires": "6", "system": "false"}},
 		{"time: the sources of chrony", map[string]string{
 			"etc/chrony.conf": "pool a.example iburst\n! server b\nrefclock PHC /dev/ptp0\n",
 		}, "host/time", map[string]string{"client": "chrony", "servers": "a.example, PHC"}},
@@ -183,7 +183,7 @@ func TestKernelModules(t *testing.T) {
 func TestUnreadable(t *testing.T) {
 	c := New()
 	m := &inventory.Merged{Asset: &seawall.Asset{}, Packages: []seawall.Package{{Name: "auditd", Version: "1", Kind: "os"}}}
-	for _, p := range []string{"etc/sudoers", "etc/passwd"} {
+	for _, p := range []string{"etc/sudoers", "etc/passwd", "etc/shadow"} {
 		m.Files = append(m.Files, *c.List(p, info{mode: 0o440}).File)
 	}
 	m.Configs = append(m.Configs, seawall.ConfigFact{Kind: rawText, Path: "etc/passwd", Data: map[string]string{"text": "a:x:0:0::/:/bin/sh\n"}})
@@ -196,14 +196,12 @@ func TestUnreadable(t *testing.T) {
 			got[f.Data["resource"]] = f.Data["reason"]
 		} else if f.Kind == "host/sudo" || f.Kind == "host/audit" {
 			t.Errorf("%s: %v", f.Kind, f.Data)
-		} else if f.Kind == "host/user" {
-			if _, known := f.Data["password"]; known {
-				t.Errorf("password without shadow: %v", f.Data)
-			}
+		} else if f.Kind == "host/password" {
+			t.Errorf("password without shadow: %v", f.Data)
 		}
 	}
 	delete(got, "host/kernel-modules") // there is no kernel in this test
-	want := map[string]string{"host/sudo": "/etc/sudoers: not readable: run as root", "host/audit": "/etc/audit: not readable: run as root"}
+	want := map[string]string{"host/sudo": "/etc/sudoers: not readable: run as root", "host/audit": "/etc/audit: not readable: run as root", "host/password": "/etc/shadow: not readable: run as root"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -171,7 +171,7 @@ func TestEvidence(t *testing.T) {
 	want := map[string]string{
 		"SW-LNX-050": "proc/sys: kernel.randomize_va_space = 1",
 		"SW-LNX-157": "proc/1/net/tcp: a process on 0.0.0.0:111/tcp",
-		"SW-LNX-230": "etc/passwd: toor has no password",
+		"SW-LNX-230": "etc/shadow: toor has no password",
 		"SW-LNX-267": "etc/sudoers: bob ALL=(ALL) NOPASSWD: ALL",
 		"SW-LNX-290": "etc/ssh/sshd_config: PermitRootLogin yes",
 		"SW-LNX-451": "etc/apt: /etc/apt/sources.list: deb [trusted=yes] http://packages.example bookworm main",
