@@ -40,7 +40,9 @@ type Analysis struct {
 	Problems []string
 
 	asset    string
-	gone     power.Set                      // what the version does not give
+	gone     power.Set // what the version does not give
+	masks    map[*access.Role]power.Set
+	written  map[access.Subject]bool        // by what was read
 	objects  map[access.Ref]*seawall.Object // by kind, namespace and name
 	read     map[string]bool                // lists that were read, of a cluster
 	unread   map[string]string              // why lists were not
@@ -58,7 +60,8 @@ var (
 
 // Analyse looks at the facts of one asset.
 func Analyse(f detect.Facts) *Analysis {
-	a := &Analysis{asset: f.Asset.ID, objects: map[access.Ref]*seawall.Object{}, read: map[string]bool{}, unread: map[string]string{}, reach: map[*access.Role][]*access.Binding{}}
+	a := &Analysis{asset: f.Asset.ID, objects: map[access.Ref]*seawall.Object{}, read: map[string]bool{}, unread: map[string]string{}, reach: map[*access.Role][]*access.Binding{},
+		masks: map[*access.Role]power.Set{}, written: map[access.Subject]bool{}}
 	managed := false
 	for _, c := range f.Configs {
 		switch c.Kind {
@@ -89,6 +92,14 @@ func Analyse(f detect.Facts) *Analysis {
 	a.Workloads, problems = workload.Read(f.Objects, a.Set)
 	a.Problems = append(a.Problems, problems...)
 	a.resource = a.Set.Resources()
+	for _, b := range a.Bindings() {
+		for _, s := range b.Subjects {
+			a.written[s] = true
+		}
+	}
+	for _, account := range a.Set.Accounts {
+		a.written[account.Subject()] = a.written[account.Subject()] || !account.Default
+	}
 	a.reaches()
 	a.Graph = escalation.New(a.surroundings(f.Objects, managed))
 	return a
@@ -193,7 +204,11 @@ func (a *Analysis) powersOf(b *access.Binding) power.Set {
 	if b.Role == nil {
 		return 0
 	}
-	powers := power.OfRole(b.Role) &^ a.gone
+	powers, ok := a.masks[b.Role]
+	if !ok {
+		powers = power.OfRole(b.Role) &^ a.gone
+		a.masks[b.Role] = powers
+	}
 	if b.Namespace != "" {
 		powers = powers.Namespaced()
 	}

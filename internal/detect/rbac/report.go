@@ -75,8 +75,8 @@ func (a *Analysis) Report() *Report {
 		running[w.Account] = append(running[w.Account], w.Ref)
 	}
 	for _, s := range a.Set.Subjects() {
-		if !a.Live && a.shippedOnly(s) {
-			continue // not of the manifests
+		if !a.Live && !a.written[s] {
+			continue // every cluster has it, the manifests do not
 		}
 		r.Subjects = append(r.Subjects, a.subject(s, running[s]))
 	}
@@ -98,16 +98,6 @@ func pathLength(s SubjectReport) int {
 		return 1 << 20
 	}
 	return len(s.Path)
-}
-
-// shippedOnly: nothing that was read names the subject.
-func (a *Analysis) shippedOnly(s access.Subject) bool {
-	for _, b := range a.Set.Bindings {
-		if !b.Default && slices.Contains(b.Subjects, s) {
-			return false
-		}
-	}
-	return !slices.ContainsFunc(a.Set.Accounts, func(o *access.Account) bool { return !o.Default && o.Subject() == s })
 }
 
 func (a *Analysis) subject(s access.Subject, workloads []access.Ref) SubjectReport {
@@ -180,7 +170,7 @@ func (a *Analysis) Starts() []escalation.Node {
 		}
 	}
 	for _, s := range a.Set.Subjects() {
-		if !systemIdentity(s) && (a.Live || !a.shippedOnly(s)) {
+		if !systemIdentity(s) && (a.Live || a.written[s]) {
 			list = append(list, escalation.SubjectNode(s))
 		}
 	}
@@ -199,14 +189,14 @@ func (a *Analysis) UnreadAccess() []string {
 }
 
 // Bindings are those that were read: of manifests not the ones every cluster has.
-func (a *Analysis) Bindings() []*access.Binding { return a.written(a.Set.Bindings) }
+func (a *Analysis) Bindings() []*access.Binding { return a.present(a.Set.Bindings) }
 
 // BindingsOf are those of Bindings that name the subject or a group it is certain to be in.
 func (a *Analysis) BindingsOf(s access.Subject) []*access.Binding {
-	return a.written(a.Set.BindingsOf(s))
+	return a.present(a.Set.BindingsOf(s))
 }
 
-func (a *Analysis) written(bindings []*access.Binding) []*access.Binding {
+func (a *Analysis) present(bindings []*access.Binding) []*access.Binding {
 	if a.Live {
 		return bindings
 	}
@@ -231,7 +221,7 @@ func (a *Analysis) WhoCan(q access.Request) []access.Grant {
 func (a *Analysis) Members(grants []access.Grant) []access.Grant {
 	var list []access.Grant
 	for _, s := range a.Set.Subjects() {
-		if s.Kind != access.ServiceAccount || !a.Live && a.shippedOnly(s) {
+		if s.Kind != access.ServiceAccount || !a.Live && !a.written[s] {
 			continue
 		}
 		for _, g := range grants {
