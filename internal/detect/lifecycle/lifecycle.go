@@ -136,6 +136,20 @@ func lookup(ecosystem string) (*family, *release) {
 	return nil, nil
 }
 
+// Ends is the last day of a release's security support for everyone, as
+// YYYY-MM-DD, "" where it was not announced or never comes. known is false where
+// the table does not have the release.
+func Ends(os seawall.OS) (day string, known bool) {
+	ecosystem := os.Ecosystem()
+	if rolling(ecosystem) {
+		return "", true
+	}
+	if _, rel := lookup(ecosystem); rel != nil {
+		return rel.ends, true
+	}
+	return "", false
+}
+
 // upgrade says where to go from a release.
 func (f *family) upgrade(from *release, today string) string {
 	for i := range f.releases {

@@ -80,6 +80,16 @@ func Checks(version api.Version) map[string]control.Check {
 		"unusedSecrets":          unusedSecrets,
 		"certificateExpiry":      certificateExpiry,
 		"clientCertificate":      clientCertificate,
+		"kubernetesSupport":      kubernetesSupport,
+		"kubeletSkew":            kubeletSkew,
+		"runtimeSupport":         runtimeSupport,
+		"kernelSupport":          kernelSupport,
+		"osSupport":              osSupport,
+		"removedAPIs":            removedAPIs,
+		"deprecatedAPIs":         deprecatedAPIs,
+		"deprecatedRequests":     deprecatedRequests,
+		"unusedFeatures":         unusedFeatures,
+		"newerFeatures":          newerFeatures,
 	}
 }
 

@@ -127,7 +127,7 @@ func toObject(t *testing.T, m map[string]any) seawall.Object {
 }
 
 // own are the files of controls that are about objects, with fixtures in testdata.
-var own = []string{"podsecurity.yaml", "workloads.yaml", "data.yaml", "tenancy.yaml", "access.yaml"}
+var own = []string{"podsecurity.yaml", "workloads.yaml", "data.yaml", "tenancy.yaml", "access.yaml", "versions.yaml"}
 
 func controls(t testing.TB) []*control.Control {
 	t.Helper()

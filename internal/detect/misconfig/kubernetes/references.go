@@ -4,23 +4,22 @@ import (
 	"github.com/seawall-security/seawall/internal/detect/control"
 )
 
-// references are what objects name: who uses which secret, account and map.
+// references are what objects name and use: secrets, and settings of pods.
 type references struct {
-	// secrets and configMaps are "namespace/name" of all that something uses.
-	secrets, configMaps map[string]bool
-	// workloads counts pod templates by namespace.
-	workloads map[string]int
+	// secrets are "namespace/name" of all that something uses.
+	secrets map[string]bool
+	// fields are security settings that at least one pod has.
+	fields map[string]bool
 }
 
 func newReferences() control.Index {
-	return &references{secrets: map[string]bool{}, configMaps: map[string]bool{}, workloads: map[string]int{}}
+	return &references{secrets: map[string]bool{}, fields: map[string]bool{}}
 }
 
 // Add implements control.Index.
 func (r *references) Add(s *control.Subject) {
 	ns := s.Object.Namespace
 	if s.Pod != nil {
-		r.workloads[ns]++
 		r.pod(ns, s)
 		return
 	}
@@ -48,28 +47,49 @@ func (r *references) Add(s *control.Subject) {
 // pod notes what a pod template uses.
 func (r *references) pod(ns string, s *control.Subject) {
 	r.names(ns, list(s.Pod, "imagePullSecrets"), "name", r.secrets)
+	r.settings(s)
 	for _, c := range s.Containers {
 		for _, from := range list(c, "envFrom") {
 			r.name(ns, object(from, "secretRef"), "name", r.secrets)
-			r.name(ns, object(from, "configMapRef"), "name", r.configMaps)
 		}
 		for _, e := range list(c, "env") {
 			r.name(ns, object(e, "valueFrom", "secretKeyRef"), "name", r.secrets)
-			r.name(ns, object(e, "valueFrom", "configMapKeyRef"), "name", r.configMaps)
 		}
 	}
 	for _, v := range list(s.Pod, "volumes") {
 		r.name(ns, object(v, "secret"), "secretName", r.secrets)
-		r.name(ns, object(v, "configMap"), "name", r.configMaps)
 		for _, source := range list(object(v, "projected"), "sources") {
 			r.name(ns, object(source, "secret"), "name", r.secrets)
-			r.name(ns, object(source, "configMap"), "name", r.configMaps)
 		}
 		for kind, source := range v {
 			if m, ok := source.(map[string]any); ok && kind != "secret" && kind != "projected" {
 				r.name(ns, object(m, "secretRef"), "name", r.secrets)
 				r.name(ns, object(m, "nodePublishSecretRef"), "name", r.secrets)
 				r.name(ns, m, "secretName", r.secrets)
+			}
+		}
+	}
+}
+
+// settings notes which security settings a pod has.
+func (r *references) settings(s *control.Subject) {
+	if s.Pod["hostUsers"] == false {
+		r.fields["hostUsers"] = true
+	}
+	context := object(s.Pod, "securityContext")
+	if context["supplementalGroupsPolicy"] == "Strict" {
+		r.fields["supplementalGroupsPolicy"] = true
+	}
+	if context["appArmorProfile"] != nil {
+		r.fields["appArmorProfile"] = true
+	}
+	for _, c := range s.Containers {
+		if object(c, "securityContext", "appArmorProfile") != nil {
+			r.fields["appArmorProfile"] = true
+		}
+		for _, m := range list(c, "volumeMounts") {
+			if m["recursiveReadOnly"] != nil {
+				r.fields["recursiveReadOnly"] = true
 			}
 		}
 	}
