@@ -105,7 +105,9 @@ func (s *system) accounts() {
 			s.emit("host/user", "etc/passwd", s.user(a, first))
 		}
 	}
-	s.emit("host/accounts", "etc/passwd", summary(accounts, groups))
+	data := summary(accounts, groups)
+	data["legacy"] = list(legacy(passwd, s.texts["etc/shadow"], groupText))
+	s.emit("host/accounts", "etc/passwd", data)
 }
 
 // user is the fact of one account.
@@ -185,7 +187,7 @@ func summary(accounts []account, groups []group) map[string]string {
 			data["rootGroupMembers"] = list(slices.DeleteFunc(g.members, func(m string) bool { return m == "root" }))
 		}
 	}
-	var superusers, groupless, legacy, unshadowed, zeroGroup []string
+	var superusers, groupless, unshadowed, zeroGroup []string
 	for _, a := range accounts {
 		if a.uid == "0" && a.name != "root" {
 			superusers = append(superusers, a.name)
@@ -196,19 +198,29 @@ func summary(accounts []account, groups []group) map[string]string {
 		if len(groups) > 0 && !known[a.gid] {
 			groupless = append(groupless, a.name)
 		}
-		if strings.HasPrefix(a.name, "+") {
-			legacy = append(legacy, a.name)
-		}
 		if a.password != "shadow" && a.password != "locked" {
 			unshadowed = append(unshadowed, a.name)
 		}
 	}
 	for key, names := range map[string][]string{
-		"superusers": superusers, "unknownGroups": groupless, "legacy": legacy, "unshadowed": unshadowed, "zeroGroup": zeroGroup,
+		"superusers": superusers, "unknownGroups": groupless, "unshadowed": unshadowed, "zeroGroup": zeroGroup,
 	} {
 		data[key] = list(names)
 	}
 	return data
+}
+
+// legacy lists the entries of passwd, shadow and group that stand for those of a network directory.
+func legacy(texts ...string) (names []string) {
+	for _, text := range texts {
+		for _, line := range lines(text) {
+			if line[0] == '+' {
+				name, _, _ := strings.Cut(line, ":")
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 // twice lists the keys that several items have.

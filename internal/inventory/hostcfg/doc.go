@@ -38,7 +38,8 @@
 //	host/crypto-policy    policy
 //	host/cron             one a program: program allow deny
 //	host/exports          noRootSquash everyone;  host/snmp: communities
-//	host/filesystem       worldWritableFiles worldWritableDirectories looseSystemFiles looseLogs openPrivateKeys unowned ungrouped
+//	host/filesystem       worldWritableFiles worldWritableDirectories looseSystemFiles looseLogs openPrivateKeys
+//	                      looseDotFiles unowned ungrouped
 //	host/file/PATH        path kind mode ("rw-r-----") octal uid gid user group; also host/file/ssh-private-key and -public-key
 //
 // Kinds of the running system (host/sysctl, host/mounts, …) are described in source/live.

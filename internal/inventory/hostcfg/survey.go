@@ -46,6 +46,7 @@ type tally struct {
 	looseSystem     problem
 	looseLogs       problem
 	privateKeys     problem
+	dotFiles        problem
 	owners, groups  map[uint32]string // the first path of each
 	last            seawall.Ownership
 	lists           int64 // when the package lists were changed, in seconds since 1970
@@ -158,6 +159,8 @@ func (t *tally) note(p string, info fs.FileInfo) {
 		t.looseSystem.add(p)
 	case file && mode&0o077 != 0 && isUserKey(p):
 		t.privateKeys.add(p)
+	case mode&0o022 != 0 && file && (top == "home" || top == "root") && isDotFile(p):
+		t.dotFiles.add(p)
 	case top == "var":
 		t.noteVar(p, file, info)
 	case top == "boot" && strings.HasPrefix(p, "boot/vmlinuz-") && !strings.Contains(p, "rescue"):
@@ -205,6 +208,16 @@ func isPublicLog(p string) bool {
 		return true
 	}
 	return strings.HasPrefix(p, "var/log/journal/") || strings.HasPrefix(p, "var/log/pods/") || strings.HasPrefix(p, "var/log/containers/")
+}
+
+// isDotFile tells the dot files right in a home directory.
+func isDotFile(p string) bool {
+	rest, ok := strings.CutPrefix(p, "root/.")
+	if !ok {
+		_, rest, _ = strings.Cut(strings.TrimPrefix(p, "home/"), "/")
+		rest, ok = strings.CutPrefix(rest, ".")
+	}
+	return ok && !strings.Contains(rest, "/")
 }
 
 // isUserKey tells private keys of users by where they lie.
@@ -265,6 +278,7 @@ func (s *system) filesystem() {
 	data := map[string]string{
 		"worldWritableFiles": t.writableFiles.String(), "worldWritableDirectories": t.unstickyDirs.String(),
 		"looseSystemFiles": t.looseSystem.String(), "looseLogs": t.looseLogs.String(), "openPrivateKeys": t.privateKeys.String(),
+		"looseDotFiles": t.dotFiles.String(),
 	}
 	if ok {
 		data["unowned"] = unowned(t.owners, users)
