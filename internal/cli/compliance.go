@@ -33,6 +33,13 @@ func controls() []compliance.Control {
 	return out
 }
 
+// frameworksOf are the requirements a rule is evidence for.
+func frameworksOf(rule string) []string {
+	all := controls()
+	i := slices.IndexFunc(all, func(c compliance.Control) bool { return c.ID == rule })
+	return compliance.NewMapper().OfRule(&all[i])
+}
+
 // scanToReport runs "seawall scan" with arguments, everything looked for unless
 // they say otherwise, and returns its report. What the scan tells on standard
 // error goes there.

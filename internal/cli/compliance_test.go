@@ -4,33 +4,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/seawall-security/seawall/internal/compliance"
-	"github.com/seawall-security/seawall/internal/seawall"
 )
-
-// kindOf is the kind of a rule's findings.
-func kindOf(c compliance.Control) seawall.FindingKind {
-	switch c.Detector {
-	case "secret":
-		return seawall.KindSecret
-	case "malware":
-		return seawall.KindMalware
-	case "license":
-		return seawall.KindLicense
-	case "lifecycle":
-		return seawall.KindLifecycle
-	case "signature":
-		return seawall.KindSignature
-	case "rbac":
-		return seawall.KindRBAC
-	case "network":
-		return seawall.KindNetwork
-	default:
-		return seawall.KindMisconfiguration
-	}
-}
 
 // Every rule of every detector is evidence for a requirement of a framework
 // that is more than a benchmark's number.
@@ -41,8 +17,7 @@ func TestEveryRuleIsMapped(t *testing.T) {
 	}
 	m := compliance.NewMapper()
 	for _, c := range all {
-		f := seawall.Finding{Kind: kindOf(c), Rule: c.ID, Severity: c.Severity, Status: seawall.StatusFail, Frameworks: c.Frameworks}
-		mapped := slices.DeleteFunc(slices.Clone(m.Frameworks(&f, time.Now())), func(id string) bool { return slices.Contains(c.Frameworks, id) })
+		mapped := slices.DeleteFunc(slices.Clone(m.OfRule(&c)), func(id string) bool { return slices.Contains(c.Frameworks, id) })
 		if len(mapped) == 0 {
 			t.Errorf("%s (%s): no framework's requirement asks for it", c.ID, c.Title)
 		}

@@ -34,11 +34,12 @@ Vulnerabilities are explained by the advisory database: 'seawall db search ID'.`
 				return a.listRules(rules, format)
 			}
 			i := slices.IndexFunc(rules, func(r detect.Rule) bool { return strings.EqualFold(r.ID, args[0]) })
-			switch {
-			case i < 0:
+			if i < 0 {
 				return seawall.WithHint(fmt.Errorf("no rule %q: %w", args[0], seawall.ErrUsage),
 					"'seawall explain' lists all rules; advisories are found with 'seawall db search "+command.Printable(args[0])+"'")
-			case format == "json":
+			}
+			rules[i].Frameworks = frameworksOf(rules[i].ID)
+			if format == "json" {
 				return command.WriteJSON(a.Stdout, rules[i])
 			}
 			return a.printRule(rules[i])

@@ -171,6 +171,20 @@ func Load(name string, controls []Control) (*Framework, error) {
 
 // All returns every framework, in the order of their files' names.
 func All(controls []Control) ([]*Framework, error) {
+	all, err := decodeAll()
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range all {
+		if err := f.number(controls); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// decodeAll decodes the embedded frameworks; benchmarks have no numbers yet.
+func decodeAll() ([]*Framework, error) {
 	names, err := files.ReadDir("frameworks")
 	if err != nil {
 		return nil, err
@@ -181,7 +195,11 @@ func All(controls []Control) ([]*Framework, error) {
 	}
 	var all []*Framework
 	for _, entry := range names {
-		f, err := embedded(entry.Name(), topics, controls)
+		raw, err := files.ReadFile("frameworks/" + entry.Name())
+		if err != nil {
+			return nil, err
+		}
+		f, err := decode(entry.Name(), raw, topics)
 		if err != nil {
 			return nil, err
 		}
@@ -190,23 +208,21 @@ func All(controls []Control) ([]*Framework, error) {
 	return all, nil
 }
 
-func embedded(name string, topics map[string]Topic, controls []Control) (*Framework, error) {
-	raw, err := files.ReadFile("frameworks/" + name)
-	if err != nil {
-		return nil, err
-	}
-	f, err := decode(name, raw, topics)
-	if err != nil || f.Numbers == "" {
-		return f, err
-	}
-	numbers := numbersOfRules(f.ID, controls)
-	if f.Numbers != "rules" {
+// number gives a benchmark its requirements.
+func (f *Framework) number(controls []Control) (err error) {
+	var numbers []Requirement
+	switch f.Numbers {
+	case "":
+		return nil
+	case "rules":
+		numbers = numbersOfRules(f.ID, controls)
+	default:
 		if numbers, err = numbersOfFile(f.Numbers); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	f.place(numbers)
-	return f, nil
+	return nil
 }
 
 // Parse reads a framework file of the user's. Errors name the file and the place.

@@ -93,8 +93,7 @@ func (k *Kind) Title() string {
 	return noun
 }
 
-// Mapper tells which requirements a finding is evidence for. It is safe for
-// concurrent use and reads the frameworks when it is first asked.
+// Mapper tells which requirements a finding is evidence for. It is safe for concurrent use.
 type Mapper struct {
 	once sync.Once
 	all  []mapped
@@ -108,8 +107,13 @@ type mapped struct {
 	*Requirement
 }
 
-// NewMapper returns the mapper of the built-in frameworks.
-func NewMapper() *Mapper { return &Mapper{memo: map[string][]string{}} }
+// NewMapper returns the mapper of the built-in frameworks, which are read while
+// the caller goes on: a scan's first finding comes later.
+func NewMapper() *Mapper {
+	m := &Mapper{memo: map[string][]string{}}
+	go m.once.Do(m.load)
+	return m
+}
 
 // Frameworks returns the identifiers the finding has and those of the
 // requirements it is evidence for, sorted, each once. The slice is shared: it
@@ -132,6 +136,15 @@ func (m *Mapper) Frameworks(f *seawall.Finding, now time.Time) []string {
 		m.memo[key] = ids
 	}
 	return ids
+}
+
+// OfRule returns the same for a rule: what all its failing findings carry.
+func (m *Mapper) OfRule(c *Control) []string {
+	kind := seawall.KindMisconfiguration
+	if j := judgeOf(c.Detector); j != nil && len(j.kinds) > 0 {
+		kind = j.kinds[0]
+	}
+	return m.Frameworks(&seawall.Finding{Kind: kind, Rule: c.ID, Severity: c.Severity, Status: seawall.StatusFail, Frameworks: c.Frameworks}, time.Time{})
 }
 
 // takes tells whether a finding is evidence for a requirement, by its selectors alone.
@@ -162,7 +175,7 @@ const maxFixedDays = 400
 
 // load reads the frameworks that are mapped by data; benchmarks are named by the rules themselves.
 func (m *Mapper) load() {
-	all, _ := All(nil) // embedded files: a test decodes every one
+	all, _ := decodeAll() // embedded files: a test decodes every one
 	for _, f := range all {
 		if f.Numbers != "" {
 			continue
