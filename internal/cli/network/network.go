@@ -255,7 +255,7 @@ func jsonAnswer(m *reach.Model, a *reach.Answer) answerJSON {
 func (c *commands) graphCommand() *cobra.Command {
 	var in input
 	var format string
-	formats := map[string]func(io.Writer, *reach.Model) error{"table": view.Table, "json": view.JSON, "dot": view.DOT}
+	formats := map[string]func(io.Writer, *reach.Model) error{"table": view.Table, "json": view.JSON, "dot": view.DOT, "html": view.HTML, "svg": view.SVG}
 	cmd := &cobra.Command{
 		Use:   "graph [PATH...]",
 		Short: "Draw who can reach whom on which ports",

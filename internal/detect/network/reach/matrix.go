@@ -160,6 +160,12 @@ func (m *Model) ordered(rules []bound, d Direction, p peer, start setID) (allowe
 // Ports is what some pod of one workload can reach on some pod of another, over any family.
 func (m *Model) Ports(src, dst *Workload) portset.Set { return m.sets.sets[m.ports(src, dst)] }
 
+// Number is Ports as a number that equal sets share; 0 is no ports. Numbered is its set.
+func (m *Model) Number(src, dst *Workload) int { return int(m.ports(src, dst)) }
+
+// Numbered is the set of ports with a number.
+func (m *Model) Numbered(n int) portset.Set { return m.sets.sets[n] }
+
 func (m *Model) ports(src, dst *Workload) setID {
 	if src.host || dst.host {
 		return m.hostPorts(src, dst)
