@@ -60,6 +60,7 @@ func Evaluate(f *Framework, controls []Control, inputs []Input, o Options) *Repo
 type evaluation struct {
 	Options
 	controls []Control
+	foreign  []string // rules of findings that are none of controls: the users' own
 	byRule   map[string][]found
 	byKind   map[seawall.FindingKind][]found
 	assets   map[string]seawall.AssetKind
@@ -88,6 +89,16 @@ func newEvaluation(controls []Control, inputs []Input, o Options) *evaluation {
 	for _, in := range inputs {
 		e.add(in.Report)
 	}
+	own := map[string]bool{}
+	for _, c := range controls {
+		own[c.ID] = true
+	}
+	for rule, list := range e.byRule {
+		if list[0].Kind == seawall.KindMisconfiguration && !own[rule] {
+			e.foreign = append(e.foreign, rule)
+		}
+	}
+	slices.Sort(e.foreign)
 	return e
 }
 
@@ -123,18 +134,22 @@ func assetsOf(r *seawall.Report) []seawall.Asset {
 func (e *evaluation) requirement(f *Framework, q *Requirement) Result {
 	r := Result{ID: q.ID, Title: q.Title, Text: q.Text, Role: q.Role, ByHand: q.ByHand, Checks: []Check{}}
 	id := f.ID + ":" + q.ID
-	seen := map[string]bool{}
+	wants := func(rule string, frameworks []string) bool {
+		return slices.Contains(frameworks, id) || anyMatches(q.Rules, rule) || anyMatches(q.Benchmarks, frameworks...)
+	}
 	for i := range e.controls {
-		c := &e.controls[i]
-		if slices.Contains(c.Frameworks, id) || anyMatches(q.Rules, c.ID) || anyMatches(q.Benchmarks, c.Frameworks...) {
-			seen[c.ID] = true
+		if c := &e.controls[i]; wants(c.ID, c.Frameworks) {
 			r.Checks = append(r.Checks, e.rule(c))
+		}
+	}
+	for _, rule := range e.foreign {
+		if first := e.byRule[rule][0]; wants(rule, first.Frameworks) {
+			r.Checks = append(r.Checks, e.rule(&Control{ID: rule, Title: first.Title, Severity: first.Severity, Remediation: first.Remediation}))
 		}
 	}
 	for i := range q.Kinds {
 		r.Checks = append(r.Checks, e.kind(&q.Kinds[i]))
 	}
-	r.Checks = append(r.Checks, e.foreign(id, q, seen)...)
 	r.Checks = append(r.Checks, e.uncoveredSelectors(q)...)
 	if r.Title == "" {
 		r.Title = titleOf(r.Checks, q)
@@ -144,25 +159,6 @@ func (e *evaluation) requirement(f *Framework, q *Requirement) Result {
 	})
 	r.conclude(q.Automated || len(q.Rules)+len(q.Benchmarks)+len(q.Kinds) > 0)
 	return r
-}
-
-// foreign are rules this program does not have whose findings name the requirement: the users' own.
-func (e *evaluation) foreign(id string, q *Requirement, seen map[string]bool) []Check {
-	var names []string
-	for rule, list := range e.byRule {
-		f := list[0]
-		if !seen[rule] && f.Kind == seawall.KindMisconfiguration && !e.owns(rule) &&
-			(slices.Contains(f.Frameworks, id) || anyMatches(q.Rules, rule) || anyMatches(q.Benchmarks, f.Frameworks...)) {
-			names = append(names, rule)
-		}
-	}
-	slices.Sort(names)
-	var out []Check
-	for _, rule := range names {
-		f := e.byRule[rule][0]
-		out = append(out, e.rule(&Control{ID: rule, Title: f.Title, Severity: f.Severity, Remediation: f.Remediation}))
-	}
-	return out
 }
 
 // uncoveredSelectors are a requirement's patterns that no rule of this version
@@ -175,10 +171,6 @@ func (e *evaluation) uncoveredSelectors(q *Requirement) []Check {
 		}
 	}
 	return out
-}
-
-func (e *evaluation) owns(rule string) bool {
-	return slices.ContainsFunc(e.controls, func(c Control) bool { return c.ID == rule })
 }
 
 // titleOf names a benchmark's number after the rules behind it: the benchmark's own words are not ours to copy.
