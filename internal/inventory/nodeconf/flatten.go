@@ -23,9 +23,15 @@ var errTooMuch = fmt.Errorf("%w: more than %d values or %d levels", seawall.ErrB
 
 // secretKey tells keys whose value must not be kept.
 func secretKey(key string) bool {
-	switch strings.ToLower(key) {
-	case "secret", "token", "password", "identitytoken", "auth", "client-key-data", "clientkeydata", "passphrase", "agent-token", "datastore-endpoint":
+	key = strings.ToLower(key)
+	switch key {
+	case "secret", "auth", "client-key-data", "clientkeydata", "passphrase", "datastore-endpoint":
 		return true
+	}
+	for _, end := range [...]string{"token", "password", "secret-key", "access-key"} {
+		if strings.HasSuffix(key, end) {
+			return true
+		}
 	}
 	return false
 }
@@ -43,12 +49,15 @@ func redactBelow(v any, left *int, depth int) error {
 	switch v := v.(type) {
 	case map[string]any:
 		for key, value := range v {
-			if s, ok := value.(string); ok && s != "" && secretKey(key) {
-				v[key] = removed
-				continue
-			}
-			if err := redactBelow(value, left, depth+1); err != nil {
-				return err
+			switch value.(type) {
+			case map[string]any, []any, nil:
+				if err := redactBelow(value, left, depth+1); err != nil {
+					return err
+				}
+			default:
+				if *left--; secretKey(key) && value != "" {
+					v[key] = removed
+				}
 			}
 		}
 	case []any:
