@@ -21,6 +21,7 @@ import (
 	detectrbac "github.com/seawall-security/seawall/internal/detect/rbac"
 	"github.com/seawall-security/seawall/internal/detect/rbac/access"
 	"github.com/seawall-security/seawall/internal/detect/rbac/view"
+	"github.com/seawall-security/seawall/internal/seawall"
 )
 
 // commands are the subcommands of one invocation.
@@ -280,11 +281,15 @@ func table(w io.Writer, r *detectrbac.Report) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "RISK\tSUBJECT\tDANGEROUS PERMISSIONS\tSTEPS TO CLUSTER-ADMIN")
-	n, system := 0, 0
+	n, system, harmless := 0, 0, 0
 	for i := range r.Subjects {
 		s := &r.Subjects[i]
-		if s.System {
+		switch {
+		case s.System:
 			system++
+			continue
+		case s.Risk <= seawall.SeverityNegligible:
+			harmless++
 			continue
 		}
 		if n++; n > shown {
@@ -300,6 +305,9 @@ func table(w io.Writer, r *detectrbac.Report) error {
 		return err
 	}
 	more(w, n, "subject")
+	if harmless > 0 {
+		fmt.Fprintf(w, "%s without any dangerous permission not listed\n", command.Plural(harmless, "subject"))
+	}
 	if system > 0 {
 		fmt.Fprintf(w, "%s of the control plane and its nodes not listed\n", command.Plural(system, "subject"))
 	}

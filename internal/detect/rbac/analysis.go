@@ -40,6 +40,7 @@ type Analysis struct {
 	Problems []string
 
 	asset    string
+	name     string
 	gone     power.Set // what the version does not give
 	masks    map[*access.Role]power.Set
 	written  map[access.Subject]bool        // by what was read
@@ -60,7 +61,7 @@ var (
 
 // Analyse looks at the facts of one asset.
 func Analyse(f detect.Facts) *Analysis {
-	a := &Analysis{asset: f.Asset.ID, objects: map[access.Ref]*seawall.Object{}, read: map[string]bool{}, unread: map[string]string{}, reach: map[*access.Role][]*access.Binding{},
+	a := &Analysis{asset: f.Asset.ID, name: f.Asset.Name, objects: map[access.Ref]*seawall.Object{}, read: map[string]bool{}, unread: map[string]string{}, reach: map[*access.Role][]*access.Binding{},
 		masks: map[*access.Role]power.Set{}, written: map[access.Subject]bool{}}
 	managed := false
 	for _, c := range f.Configs {

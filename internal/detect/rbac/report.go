@@ -14,6 +14,7 @@ import (
 // Report is an Analysis as people and programs read it.
 type Report struct {
 	Asset string `json:"asset"`
+	Name  string `json:"name"`
 	// Subjects are those with permissions and the accounts that run workloads, the most dangerous first.
 	Subjects []SubjectReport `json:"subjects"`
 	// Findings are those that fail.
@@ -62,7 +63,7 @@ type Step struct {
 
 // Report puts everything together, ordered by risk.
 func (a *Analysis) Report() *Report {
-	r := &Report{Asset: a.asset, Unread: a.Unread(), Problems: a.Problems}
+	r := &Report{Asset: a.asset, Name: a.name, Unread: a.Unread(), Problems: a.Problems}
 	for _, f := range a.Findings() {
 		if f.Status == seawall.StatusFail {
 			r.Findings = append(r.Findings, f)

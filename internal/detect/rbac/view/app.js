@@ -212,5 +212,6 @@ $('search').oninput = cards;
 
 const start = location.hash.slice(1);
 fit();
-choose(svg.querySelector('.workload') || svg.querySelector('.subject'));
+const passed = new Set([...groups.values()].map(g => g.dataset.next)), leaves = [...groups.values()].filter(g => !passed.has(g.dataset.id));
+choose(leaves.find(g => g.classList.contains('workload')) || leaves[0]);
 if (tabs.includes(start)) show(start);

@@ -2,6 +2,7 @@ package view
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -106,7 +107,7 @@ func HTML(w io.Writer, a *rbac.Analysis, generated string) error {
 		return err
 	}
 	c := content{
-		Asset: report.Asset, Generated: generated, Style: template.CSS(styleText), Script: template.JS(scriptText), Data: template.JS(data),
+		Asset: cmp.Or(report.Name, report.Asset), Generated: generated, Style: template.CSS(styleText), Script: template.JS(scriptText), Data: template.JS(data),
 		Drawing: template.HTML(drawing(a)), // built here, every string escaped
 		Unread:  report.Unread, Problems: report.Problems, Subjects: len(report.Subjects),
 		Policy: fmt.Sprintf("default-src 'none'; style-src %s %s; script-src %s; img-src data:; base-uri 'none'; form-action 'none'",

@@ -120,7 +120,7 @@ func (c *canvas) box(b *box) {
 	if b.why == "" {
 		line = y + 25
 	}
-	fmt.Fprintf(c, `<text class="label" x="%g" y="%g">%s</text>`, x+10, line, escape(short(b.label, labelRunes)))
+	fmt.Fprintf(c, `<text class="label" x="%g" y="%g">%s</text>`, x+10, line, escape(short(strings.Replace(b.label, "ServiceAccount/", "SA ", 1), labelRunes)))
 	if b.why != "" {
 		fmt.Fprintf(c, `<text class="why" x="%g" y="%g">%s</text>`, x+10, y+32, escape(short(b.why, whyRunes)))
 	}
