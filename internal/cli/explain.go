@@ -99,6 +99,9 @@ func (a *app) printRule(r detect.Rule) error {
 	if r.Manual != "" {
 		fmt.Fprintf(a.Stdout, "\nNo program can judge this\n%s\n", r.Manual)
 	}
+	if r.Patch != "" {
+		fmt.Fprintf(a.Stdout, "\nPatch\n  %s\n", strings.ReplaceAll(strings.TrimSpace(r.Patch), "\n", "\n  "))
+	}
 	for _, list := range []struct {
 		title string
 		items []string

@@ -50,10 +50,13 @@ type Rule struct {
 	Title    string           `json:"title"`
 	Severity seawall.Severity `json:"severity"`
 	// Rationale says why it matters; Remediation what to do.
-	Rationale   string   `json:"rationale"`
-	Remediation string   `json:"remediation"`
-	References  []string `json:"references,omitempty"`
-	Frameworks  []string `json:"frameworks,omitempty"`
+	Rationale   string `json:"rationale"`
+	Remediation string `json:"remediation"`
+	// Patch is what findings offer as theirs, before it is made for an object: YAML
+	// or a CEL expression; "" where no program can write one.
+	Patch      string   `json:"patch,omitempty"`
+	References []string `json:"references,omitempty"`
+	Frameworks []string `json:"frameworks,omitempty"`
 	// Manual is what a person must look at where no machine can judge: findings of
 	// such a rule are not-evaluated at best.
 	Manual string `json:"manual,omitempty"`

@@ -87,6 +87,8 @@
 package control
 
 import (
+	"go.yaml.in/yaml/v3"
+
 	"github.com/seawall-security/seawall/internal/detect"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
@@ -132,10 +134,22 @@ type Patch struct {
 // Empty says whether the control offers no patch.
 func (p Patch) Empty() bool { return p.Static == nil && p.Text.Text == "" }
 
+// String is the patch as a control's author wrote it.
+func (p Patch) String() string {
+	if p.Static == nil {
+		return p.Text.Text
+	}
+	text, err := yaml.Marshal(p.Static)
+	if err != nil {
+		return "" // it was read from YAML
+	}
+	return string(text)
+}
+
 // Rule is the control as 'seawall explain' shows it.
 func (c *Control) Rule() detect.Rule {
 	return detect.Rule{
-		ID: c.ID, Title: c.Title, Severity: c.Severity, Rationale: c.Rationale, Remediation: c.Remediation,
+		ID: c.ID, Title: c.Title, Severity: c.Severity, Rationale: c.Rationale, Remediation: c.Remediation, Patch: c.Patch.String(),
 		References: c.References, Frameworks: c.Frameworks, Manual: c.Manual,
 	}
 }

@@ -44,35 +44,38 @@ func newPodSecurity(version api.Version) *podSecurity {
 
 // typedPod is a subject's pod as upstream wants it.
 type typedPod struct {
-	meta metav1.ObjectMeta
-	spec corev1.PodSpec
-	err  error
+	Metadata metav1.ObjectMeta `json:"metadata"`
+	Spec     corev1.PodSpec    `json:"spec"`
+	err      error
 }
 
 // readPod reads a subject's pod template again, with types.
 func readPod(s *control.Subject) *typedPod {
-	var p typedPod
-	text := json.RawMessage(s.Object.JSON)
-	for step := range strings.SplitSeq(strings.TrimSuffix(strings.TrimSuffix(s.Path, "spec"), "."), ".") {
-		if step == "" {
-			continue
+	var p *typedPod
+	var err error
+	switch s.Path {
+	case "spec":
+		p = new(typedPod)
+		err = json.Unmarshal(s.Object.JSON, p)
+	case "template.spec":
+		var o struct{ Template typedPod }
+		err = json.Unmarshal(s.Object.JSON, &o)
+		p = &o.Template
+	case "spec.template.spec":
+		var o struct{ Spec struct{ Template typedPod } }
+		err = json.Unmarshal(s.Object.JSON, &o)
+		p = &o.Spec.Template
+	default:
+		var o struct {
+			Spec struct {
+				JobTemplate struct{ Spec struct{ Template typedPod } }
+			}
 		}
-		var fields map[string]json.RawMessage
-		if p.err = json.Unmarshal(text, &fields); p.err != nil {
-			return &p
-		}
-		text = fields[step]
+		err = json.Unmarshal(s.Object.JSON, &o)
+		p = &o.Spec.JobTemplate.Spec.Template
 	}
-	var template struct {
-		Metadata *metav1.ObjectMeta `json:"metadata"`
-		Spec     *corev1.PodSpec    `json:"spec"`
-	}
-	template.Metadata, template.Spec = &p.meta, &p.spec
-	p.err = json.Unmarshal(text, &template)
-	if template.Metadata == nil { // "metadata: null"
-		p.meta = metav1.ObjectMeta{}
-	}
-	return &p
+	p.err = err
+	return p
 }
 
 // place is where a check looks: fields of containers and of the pod, "" for none.
@@ -135,13 +138,13 @@ func (p *podSecurity) judge(s *control.Subject, without func(*corev1.PodSpec)) [
 		return []control.Outcome{{Status: seawall.StatusNotEvaluated, Reason: "reading the pod: " + pod.err.Error()}}
 	}
 	judge := func(spec *corev1.PodSpec) *policy.CheckResult {
-		results := c.evaluator.EvaluatePod(api.LevelVersion{Level: c.level, Version: p.version}, &pod.meta, spec)
+		results := c.evaluator.EvaluatePod(api.LevelVersion{Level: c.level, Version: p.version}, &pod.Metadata, spec)
 		if len(results) == 0 {
 			return nil
 		}
 		return &results[0]
 	}
-	spec := pod.spec
+	spec := pod.Spec
 	without(&spec)
 	whole := judge(&spec)
 	switch {
