@@ -198,3 +198,20 @@ func BenchmarkDetect(b *testing.B) {
 		}
 	}
 }
+
+// TestPlaces: no two findings of a control are at the same place, so that each
+// keeps its identifier when another comes or goes.
+func TestPlaces(t *testing.T) {
+	testenv.Root(t)
+	seen := map[string]string{}
+	for _, f := range judge(t, plant(t, "weak")) {
+		if f.Status != seawall.StatusFail {
+			continue
+		}
+		place := f.Rule + " " + f.Location.Path + " " + f.Location.Field
+		if other, twice := seen[place]; twice {
+			t.Errorf("%s: %q and %q", place, other, f.Evidence)
+		}
+		seen[place] = f.Evidence
+	}
+}
