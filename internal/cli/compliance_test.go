@@ -64,6 +64,36 @@ func TestFrameworksNameWhatIsThere(t *testing.T) {
 	}
 }
 
+// What a rule says of a framework is there: a number of the benchmark, a requirement.
+func TestRulesNameRequirementsThatExist(t *testing.T) {
+	all := controls()
+	frameworks, err := compliance.All(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, f := range frameworks {
+		known[f.ID] = true
+		for _, s := range f.Sections {
+			for _, r := range s.Requirements {
+				known[f.ID+":"+r.ID] = true
+			}
+		}
+	}
+	for _, c := range all {
+		for _, id := range c.Frameworks {
+			framework, number, ok := strings.Cut(id, ":")
+			switch {
+			case !ok: // CWE-319
+			case !known[framework]:
+				t.Errorf("%s: no framework %s", c.ID, framework)
+			case !known[id]:
+				t.Errorf("%s: %s has no %s", c.ID, framework, number)
+			}
+		}
+	}
+}
+
 // Every detector with rules is one that compliance knows how to ask about.
 func TestDetectorsAreKnown(t *testing.T) {
 	r := compliance.Evaluate(&compliance.Framework{ID: "all", Sections: []compliance.Section{{Requirements: []compliance.Requirement{{
