@@ -2,8 +2,8 @@ package triage
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/seawall-security/seawall/internal/seawall"
@@ -109,19 +109,21 @@ func compareGroups(a, b Group) int {
 
 // PathOf writes a location in one line: path, place inside an archive, object.
 func PathOf(l seawall.Location) string {
+	l.Line, l.Field = 0, ""
+	return PlaceOf(l)
+}
+
+// PlaceOf is PathOf with the line after the path, and the object's field.
+func PlaceOf(l seawall.Location) string {
 	s := l.Path
 	if l.Inner != "" {
 		s += "!" + l.Inner
 	}
-	return strings.TrimSpace(s + " " + l.Resource)
-}
-
-// PlaceOf is PathOf with the line, where there is one.
-func PlaceOf(l seawall.Location) string {
 	if l.Line > 0 {
-		return fmt.Sprintf("%s:%d", PathOf(l), l.Line)
+		s += ":" + strconv.Itoa(l.Line)
 	}
-	return PathOf(l)
+	parts := slices.DeleteFunc([]string{s, l.Resource, l.Field}, func(p string) bool { return p == "" })
+	return strings.Join(parts, " ")
 }
 
 // NoFix says in a few words why there is no Upgrade.

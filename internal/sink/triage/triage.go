@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -56,7 +57,7 @@ func (a *Asset) Nothing() (verdict string, clean bool) {
 		return "nothing could be judged", false
 	case a.incomplete:
 		return "nothing found in what could be judged", false
-	case a.Packages == 0 && a.Kind != seawall.AssetRegistry:
+	case a.Packages == 0 && !slices.Contains([]seawall.AssetKind{seawall.AssetRegistry, seawall.AssetManifests, seawall.AssetCluster}, a.Kind):
 		return "no packages found", true
 	}
 	return "nothing found", true
@@ -76,6 +77,13 @@ func (a *Asset) Facts() []string {
 	}
 	if a.Image != nil && a.Image.Base != nil {
 		facts = append(facts, baseFact(a.Image.Base))
+	}
+	if n := len(a.Workloads); n > 0 {
+		fact := "run by " + a.Workloads[0]
+		if n > 1 {
+			fact += " and " + strconv.Itoa(n-1) + " more"
+		}
+		facts = append(facts, fact)
 	}
 	return facts
 }

@@ -318,12 +318,6 @@ func inFile(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// list is a kind whose items are the objects.
-type list struct {
-	Kind  string            `json:"kind"`
-	Items []json.RawMessage `json:"items"`
-}
-
 // objects returns the objects of one document: itself, or the items of a List.
 // left counts what is no object.
 func (d *document) objects() (out []seawall.Object, left int, err error) {
@@ -365,11 +359,15 @@ func (d *document) unpack(text []byte, prefix string, add func([]byte, seawall.O
 		add(text, o, prefix)
 		return nil
 	}
-	var l list
-	if err := json.Unmarshal(text, &l); err != nil {
+	var list map[string]json.RawMessage // names count as they are written
+	var items []json.RawMessage
+	if err = json.Unmarshal(text, &list); err == nil && list["items"] != nil {
+		err = json.Unmarshal(list["items"], &items)
+	}
+	if err != nil {
 		return wrong(d.line, fmt.Errorf("items of %s: %w", o.Kind, err))
 	}
-	for i, item := range l.Items {
+	for i, item := range items {
 		if item, err = typed(item, o.APIVersion, strings.TrimSuffix(o.Kind, "List")); err != nil {
 			return wrong(d.line, err)
 		}

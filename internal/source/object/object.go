@@ -15,30 +15,59 @@ import (
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
-// head is what every object has.
-type head struct {
-	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
-	Metadata   struct {
-		Name         string `json:"name"`
-		GenerateName string `json:"generateName"`
-		Namespace    string `json:"namespace"`
-	} `json:"metadata"`
-}
-
 // Parse reads the head of a trimmed object; data becomes its JSON. ok is false
 // when data is sound JSON and no Kubernetes object: without apiVersion or kind.
+// Field names count as they are written, as they do for the API server: structs
+// would take "Kind" for kind.
 func Parse(data []byte) (o seawall.Object, ok bool, err error) {
-	var h head
-	if err := json.Unmarshal(data, &h); err != nil {
-		return o, false, fmt.Errorf("%w: %w", seawall.ErrCorrupt, err)
+	top, err := fields(data)
+	if err != nil {
+		return o, false, err
 	}
-	name := h.Metadata.Name
-	if name == "" {
-		name = h.Metadata.GenerateName
+	o = seawall.Object{JSON: data}
+	if o.APIVersion, err = text(top, "apiVersion"); err != nil {
+		return o, false, err
 	}
-	o = seawall.Object{APIVersion: h.APIVersion, Kind: h.Kind, Namespace: h.Metadata.Namespace, Name: name, JSON: data}
-	return o, h.APIVersion != "" && h.Kind != "", nil
+	if o.Kind, err = text(top, "kind"); err != nil || o.APIVersion == "" || o.Kind == "" {
+		return o, false, err
+	}
+	meta, err := fields(top["metadata"])
+	if err != nil {
+		return o, false, fmt.Errorf("metadata: %w", err)
+	}
+	if o.Namespace, err = text(meta, "namespace"); err != nil {
+		return o, false, fmt.Errorf("metadata: %w", err)
+	}
+	if o.Name, err = text(meta, "name"); err == nil && o.Name == "" {
+		o.Name, err = text(meta, "generateName")
+	}
+	if err != nil {
+		return o, false, fmt.Errorf("metadata: %w", err)
+	}
+	return o, true, nil
+}
+
+// fields cuts an object into its fields; null and nothing have none.
+func fields(data []byte) (map[string]json.RawMessage, error) {
+	var m map[string]json.RawMessage
+	if len(data) == 0 {
+		return nil, nil
+	}
+	if err := json.Unmarshal(data, &m); err != nil {
+		return nil, fmt.Errorf("%w: %w", seawall.ErrCorrupt, err)
+	}
+	return m, nil
+}
+
+// text is a field that holds a string; null and nothing are "".
+func text(m map[string]json.RawMessage, name string) (s string, err error) {
+	if m[name] == nil {
+		return "", nil
+	}
+	if err := json.Unmarshal(m[name], &s); err != nil {
+		return "", fmt.Errorf("%s: %w: %w", name, seawall.ErrCorrupt, err)
+	}
+	return s, nil
 }
 
 // Group is the API group of an apiVersion: "apps" of "apps/v1", "" of "v1".
@@ -64,9 +93,9 @@ func Trim(data []byte) ([]byte, error) {
 
 // WithoutAnnotation takes one annotation, and managedFields, out of an object.
 func WithoutAnnotation(data []byte, annotation string) ([]byte, error) {
-	var o map[string]json.RawMessage
-	if err := json.Unmarshal(data, &o); err != nil {
-		return nil, fmt.Errorf("%w: %w", seawall.ErrCorrupt, err)
+	o, err := fields(data)
+	if err != nil {
+		return nil, err
 	}
 	meta, err := trimMetadata(o["metadata"], annotation)
 	if err != nil {

@@ -1,6 +1,7 @@
 package object_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -75,5 +76,36 @@ func TestClusterScoped(t *testing.T) {
 	crd := parse(t, `{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"c"},"spec":{"group":"example.org","scope":"Cluster","names":{"kind":"Tenant"}}}`)
 	if cluster, known := object.CustomScopes([]*seawall.Object{crd})("example.org/v2", "Tenant"); !cluster || !known {
 		t.Error("the scope of a custom kind is not read from its definition")
+	}
+}
+
+func TestParse(t *testing.T) {
+	for _, tt := range []struct {
+		in   string
+		want seawall.Object
+		ok   bool
+	}{
+		{`{"apiVersion":"v1","kind":"Pod","Kind":"ConfigMap","metadata":{"name":"x","Name":"y","namespace":"n"},"Metadata":{}}`,
+			seawall.Object{APIVersion: "v1", Kind: "Pod", Name: "x", Namespace: "n"}, true},
+		{`{"apiVersion":"v1","kind":"Pod","metadata":{"generateName":"x-"}}`, seawall.Object{APIVersion: "v1", Kind: "Pod", Name: "x-"}, true},
+		{`{"apiVersion":"v1","kind":"Pod","metadata":null}`, seawall.Object{APIVersion: "v1", Kind: "Pod"}, true},
+		{`{"ApiVersion":"v1","kind":"Pod"}`, seawall.Object{}, false},
+		{`{"metadata":3}`, seawall.Object{}, false},
+		{`{}`, seawall.Object{}, false},
+	} {
+		got, ok, err := object.Parse([]byte(tt.in))
+		if err != nil || ok != tt.ok {
+			t.Errorf("%s: %v, %v", tt.in, ok, err)
+		}
+		if got.JSON = nil; ok {
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("%s: %s", tt.in, diff)
+			}
+		}
+	}
+	for _, bad := range []string{``, `[`, `3`, `{"apiVersion":1,"kind":"Pod"}`, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":[]}}`, `{"apiVersion":"v1","kind":"Pod","metadata":3}`} {
+		if _, ok, err := object.Parse([]byte(bad)); ok || bad != "" && !errors.Is(err, seawall.ErrCorrupt) {
+			t.Errorf("%q: %v, %v", bad, ok, err)
+		}
 	}
 }
