@@ -22,6 +22,11 @@ type Model struct {
 	// own is what pods of a class may send to their own node; only for classes that
 	// an administrator's policy restricts.
 	own map[int]setID
+	// assumed counts the rules that rest on an assumption and names the first.
+	assumed [assumptions]struct {
+		rules int
+		first string
+	}
 }
 
 // class is pods that no policy tells apart.
@@ -75,7 +80,32 @@ func New(c *Cluster) *Model {
 		}
 	}
 	m.fill()
+	for a, text := range [assumptions]string{
+		podsUnknown:    "blocks of addresses that cover only some of those pods may have, which are not known here, are taken to match no pod",
+		nodesUnknown:   "which nodes are selected is not known here: those peers match none",
+		domainsUnknown: "the addresses of domain names are not known here: those peers match none",
+	} {
+		if n := m.assumed[a].rules; n > 0 {
+			m.Assumptions = append(m.Assumptions, fmt.Sprintf("%s (%s, %d in all)", text, m.assumed[a].first, n))
+		}
+	}
 	return m
+}
+
+// What answers may rest on.
+const (
+	podsUnknown = iota
+	nodesUnknown
+	domainsUnknown
+	assumptions
+)
+
+// assume notes a rule whose meaning rests on an assumption.
+func (m *Model) assume(what int, r *Rule) {
+	a := &m.assumed[what]
+	if a.rules++; a.rules == 1 {
+		a.first = "as " + r.Policy.Object.Resource() + " " + r.Field()
+	}
 }
 
 // classify puts pods in classes.
@@ -290,7 +320,7 @@ func (m *Model) match(r *Rule, namespaces map[string][]int) {
 		m.matchBlocks(r)
 	}
 	if len(r.Domains) > 0 {
-		m.Assumptions = append(m.Assumptions, fmt.Sprintf("%s %s names domains (%s), whose addresses are not known here: it matches none", r.Policy.Object.Resource(), r.Field(), strings.Join(r.Domains, ", ")))
+		m.assume(domainsUnknown, r)
 	}
 }
 
@@ -306,7 +336,7 @@ func (m *Model) matchBlocks(r *Rule) {
 		}
 	}
 	if partly {
-		m.Assumptions = append(m.Assumptions, fmt.Sprintf("%s %s has a block that covers some of the addresses pods may have, which are not known here: it is taken to match no pod", r.Policy.Object.Resource(), r.Field()))
+		m.assume(podsUnknown, r)
 	}
 }
 
@@ -321,7 +351,7 @@ func (m *Model) nodeAddresses(r *Rule, p *Peer) ipset.Set {
 		}
 	}
 	if len(m.nodes) == 0 {
-		m.Assumptions = append(m.Assumptions, fmt.Sprintf("%s %s selects nodes, which are not known here", r.Policy.Object.Resource(), r.Field()))
+		m.assume(nodesUnknown, r)
 	}
 	return s
 }

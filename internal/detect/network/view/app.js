@@ -34,7 +34,7 @@
   const closed = N.map(() => W.length > many);
   let place = [], boxOf = [], cursor = null, chosen = null, hits = null;
   const sizeOf = (n) => {
-    if (closed[n]) return { w: cellW + 2 * pad, h: bar + 4, cols: 0 };
+    if (closed[n]) return { w: cellW + 2 * pad + 24, h: bar + 4, cols: 0 };
     const count = inside[n].length, cols = Math.max(1, Math.min(12, Math.ceil(Math.sqrt(count * cellH * 1.4 / cellW * 2))));
     return { w: cols * cellW + (cols - 1) * gap + 2 * pad, h: bar + Math.ceil(count / cols) * (cellH + gap) + pad, cols };
   };
@@ -42,7 +42,7 @@
   function layout() {
     const sizes = N.map((_, n) => sizeOf(n));
     const area = sizes.reduce((a, s) => a + (s.w + 24) * (s.h + 24), 0);
-    const width = Math.max(...sizes.map((s) => s.w), Math.sqrt(area * 1.7), 300);
+    const width = Math.max(...sizes.map((s) => s.w), Math.sqrt(area * 1.15 * Math.max(0.8, stage.clientWidth / Math.max(1, stage.clientHeight))), 300);
     const order = N.map((_, n) => n).sort((a, b) => (sizes[b].h - sizes[a].h) || a - b);
     let x = 0, y = 70, shelf = 0;
     place = []; boxOf = [];
@@ -68,8 +68,8 @@
       const b = boxOf[n], g = el("g", { class: "ns", "data-n": n });
       const open = inside[n].filter((i) => !W[i].i).length, ways = inside[n].filter((i) => W[i].x).length;
       g.append(el("rect", { class: "frame", x: b.x, y: b.y, width: b.w, height: b.h, rx: 9 }), el("rect", { class: "bar", x: b.x + 2, y: b.y + 2, width: b.w - 4, height: bar - 2, rx: 7 }),
-        el("text", { class: "title", x: b.x + 10, y: b.y + 19 }, (closed[n] ? "▸ " : "▾ ") + cut(name, Math.floor(b.w / 10))),
-        el("text", { class: "count", x: b.x + b.w - 10 - (ways ? 14 : 0), y: b.y + 19 }, (open ? open + " of " : "") + inside[n].length + (open ? " open" : "")));
+        el("text", { class: "title", x: b.x + 10, y: b.y + 19 }, (closed[n] ? "▸ " : "▾ ") + cut(name, Math.max(8, Math.floor((b.w - 96) / 8)))),
+        el("text", { class: "count", x: b.x + b.w - 10 - (ways ? 14 : 0), y: b.y + 19 }, (open ? open + "/" : "") + inside[n].length + (open ? " open" : "")));
       if (ways) g.append(el("circle", { cx: b.x + b.w - 14, cy: b.y + 15, r: 5, fill: "var(--bad)" }));
       if (!closed[n]) for (const i of inside[n]) g.append(cell(i));
       boxes.append(g);
@@ -122,11 +122,16 @@
     return { out, into };
   }
   const ports = (s) => (s === -1 ? "various ports" : data.sets[s]);
-  const centre = (b) => [b.x + b.w / 2, b.y + Math.min(b.h, bar) / 2];
+  // A line leaves a box on the side that faces the other, its two directions a little apart.
+  function border(b, to, kind) {
+    const cx = b.x + b.w / 2, cy = b.y + b.h / 2, dx = to.x + to.w / 2 - cx, dy = to.y + to.h / 2 - cy;
+    const t = Math.min(b.w / 2 / Math.max(Math.abs(dx), 0.01), b.h / 2 / Math.max(Math.abs(dy), 0.01)), apart = kind === "in" ? 5 : -5;
+    return Math.abs(dx) * b.h > Math.abs(dy) * b.w ? [cx + dx * t, cy + dy * t + apart] : [cx + dx * t + apart * 2, cy + dy * t];
+  }
   function line(a, b, kind) {
-    const [x1, y1] = centre(a), [x2, y2] = centre(b), bend = Math.min(120, Math.hypot(x2 - x1, y2 - y1) / 3) * (kind === "in" ? -1 : 1);
-    const mx = (x1 + x2) / 2 + (y2 - y1 === 0 ? 0 : bend * 0.5), my = (y1 + y2) / 2 - bend * 0.5;
-    edges.append(el("path", { class: kind, d: `M${x1} ${y1}Q${mx} ${my} ${x2} ${y2}` }));
+    const [x1, y1] = border(a, b, kind), [x2, y2] = border(b, a, kind), length = Math.hypot(x2 - x1, y2 - y1) || 1;
+    const bend = Math.min(60, length / 6) * (kind === "in" ? 1 : -1), mx = (x1 + x2) / 2 - (y2 - y1) / length * bend, my = (y1 + y2) / 2 + (x2 - x1) / length * bend;
+    edges.append(el("path", { class: kind, d: `M${x1} ${y1}Q${mx} ${my} ${x2} ${y2}`, "marker-end": `url(#arrow-${kind})` }));
   }
   let current = null;
   function choose(next) {
@@ -139,8 +144,9 @@
     const target = (k) => (closed[W[k].n] || next.n !== undefined || current.out.size + current.into.size > 160 ? boxOf[W[k].n] : place[k]);
     for (const [kind, map] of [["out", current.out], ["in", current.into]]) for (const k of map.keys()) {
       const t = target(k), key = kind + t.x + "," + t.y;
-      if (t === boxOf[W[members[0]].n] && t === from || drawn.has(key)) continue;
-      drawn.add(key); line(from, t, kind);
+      if (t === boxOf[W[members[0]].n] || drawn.has(key)) continue;
+      drawn.add(key);
+      if (kind === "out") line(from, t, kind); else line(t, from, kind);
     }
     if (members.some((i) => W[i].e)) line(from, outsideBox(), "out");
     if (members.some((i) => W[i].x)) line(outsideBox(), from, "in");
