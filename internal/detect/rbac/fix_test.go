@@ -1,7 +1,6 @@
 package rbac_test
 
 import (
-	"encoding/json"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -9,6 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/seawall-security/seawall/internal/detect/rbac/access"
+	"github.com/seawall-security/seawall/internal/detect/rbac/rbactest"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -47,8 +47,8 @@ func TestNarrowed(t *testing.T) {
 	fixed := 0
 	for seed := range 400 {
 		role := generatedRole(rand.New(rand.NewPCG(uint64(seed), 7)))
-		bind := parse(t, binding("b", "ClusterRole", "r", "{kind: Group, name: ops}"))
-		before := append(bind, object(t, role))
+		bind := rbactest.Objects(t, binding("b", "ClusterRole", "r", "{kind: Group, name: ops}"))
+		before := append(bind, rbactest.Object(t, role))
 		var fix string
 		for _, f := range findings(t, live(before)) {
 			if f.Status == seawall.StatusFail && f.Location.Resource == "ClusterRole/r" {
@@ -59,7 +59,7 @@ func TestNarrowed(t *testing.T) {
 			continue
 		}
 		fixed++
-		after := append(parse(t, fix), bind...)
+		after := append(rbactest.Objects(t, fix), bind...)
 		for _, f := range findings(t, live(after)) {
 			if f.Status == seawall.StatusFail {
 				t.Fatalf("seed %d: %s %s after the fix\n%s\n%s", seed, f.Rule, f.Evidence, dump(role), fix)
@@ -80,7 +80,7 @@ func compare(t *testing.T, seed int, before, after []seawall.Object, fix string)
 	dangerous := func(q access.Request) bool {
 		one := map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": map[string]any{"name": "r"}, "rules": []any{
 			map[string]any{"verbs": []string{q.Verb}, "apiGroups": []string{q.Group}, "resources": []string{combined(q)}, "resourceNames": nameList(q.Name)}}}
-		for _, f := range findings(t, live(append(parse(t, binding("b", "ClusterRole", "r", "{kind: Group, name: ops}")), object(t, one)))) {
+		for _, f := range findings(t, live(append(rbactest.Objects(t, binding("b", "ClusterRole", "r", "{kind: Group, name: ops}")), rbactest.Object(t, one)))) {
 			if f.Status == seawall.StatusFail {
 				return true
 			}
@@ -127,15 +127,6 @@ func nameList(name string) []string {
 		return nil
 	}
 	return []string{name}
-}
-
-func object(t testing.TB, o map[string]any) seawall.Object {
-	t.Helper()
-	raw, err := json.Marshal(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return seawall.Object{APIVersion: o["apiVersion"].(string), Kind: o["kind"].(string), Name: "r", JSON: raw}
 }
 
 func dump(o map[string]any) string {

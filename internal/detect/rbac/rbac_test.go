@@ -2,39 +2,16 @@ package rbac_test
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/seawall-security/seawall/internal/detect"
 	"github.com/seawall-security/seawall/internal/detect/rbac"
+	"github.com/seawall-security/seawall/internal/detect/rbac/rbactest"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
-
-// parse reads manifests written in a test.
-func parse(t testing.TB, manifests string) []seawall.Object {
-	t.Helper()
-	var list []seawall.Object
-	for d := yaml.NewDecoder(strings.NewReader(manifests)); ; {
-		var o map[string]any
-		if err := d.Decode(&o); err != nil {
-			if err.Error() != "EOF" {
-				t.Fatalf("%v\n%s", err, manifests)
-			}
-			return list
-		}
-		raw, err := json.Marshal(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		meta := o["metadata"].(map[string]any)
-		namespace, _ := meta["namespace"].(string)
-		list = append(list, seawall.Object{APIVersion: o["apiVersion"].(string), Kind: o["kind"].(string), Namespace: namespace, Name: meta["name"].(string), JSON: raw})
-	}
-}
 
 // live makes facts of a cluster of which every list was read, but those named.
 func live(objects []seawall.Object, unread ...string) detect.Facts {
@@ -122,7 +99,7 @@ func TestRoles(t *testing.T) {
 		}{{"cluster", func(o []seawall.Object) detect.Facts { return live(o) }}, {"manifests", manifests}} {
 			check := func(text, want string) {
 				t.Helper()
-				list := findings(t, look.of(parse(t, text)))
+				list := findings(t, look.of(rbactest.Objects(t, text)))
 				got := ""
 				for _, f := range list {
 					if f.Rule == c.id && f.Status == seawall.StatusFail {
@@ -208,7 +185,7 @@ spec: {serviceAccountName: web, automountServiceAccountToken: false, containers:
 
 func TestBindings(t *testing.T) {
 	t.Parallel()
-	if got := failures(findings(t, live(parse(t, shipped)))); got != nil {
+	if got := failures(findings(t, live(rbactest.Objects(t, shipped)))); got != nil {
 		t.Fatalf("a cluster as shipped: %v", got)
 	}
 	const web = "{kind: ServiceAccount, name: web, namespace: shop}"
@@ -241,7 +218,7 @@ func TestBindings(t *testing.T) {
 			"rules: [{apiGroups: [''], resources: [pods, secrets], verbs: [get]}]\n" + binding("b", "ClusterRole", "view", "{kind: Group, name: dev}"),
 			[]string{"SW-RBAC-003 high ClusterRole/view", "SW-RBAC-030 high ClusterRoleBinding/b"}},
 	} {
-		list := findings(t, live(parse(t, shipped+c.objects)))
+		list := findings(t, live(rbactest.Objects(t, shipped+c.objects)))
 		if diff := cmp.Diff(c.want, failures(list)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
@@ -262,11 +239,11 @@ func TestUnread(t *testing.T) {
 		return m
 	}
 	secrets := shipped + "---\n" + clusterRole("{apiGroups: [''], resources: [secrets], verbs: [list]}")
-	all := status(findings(t, live(parse(t, secrets))))
+	all := status(findings(t, live(rbactest.Objects(t, secrets))))
 	if all["SW-RBAC-006"] != seawall.StatusPass || all["SW-RBAC-040"] != seawall.StatusPass || all["SW-RBAC-050"] != seawall.StatusPass || all["SW-RBAC-003"] != seawall.StatusFail {
 		t.Errorf("everything read: %v", all)
 	}
-	blind := status(findings(t, live(parse(t, secrets), "clusterrolebindings.rbac.authorization.k8s.io", "pods")))
+	blind := status(findings(t, live(rbactest.Objects(t, secrets), "clusterrolebindings.rbac.authorization.k8s.io", "pods")))
 	if blind["SW-RBAC-003"] != seawall.StatusFail {
 		t.Errorf("a role that was read: %v", blind["SW-RBAC-003"])
 	}
@@ -278,7 +255,7 @@ func TestUnread(t *testing.T) {
 	if len(blind) != len((rbac.Detector{}).Rules()) {
 		t.Errorf("%d rules have a verdict, of %d", len(blind), len((rbac.Detector{}).Rules()))
 	}
-	part := status(findings(t, manifests(parse(t, secrets))))
+	part := status(findings(t, manifests(rbactest.Objects(t, secrets))))
 	for _, rule := range []string{"SW-RBAC-035", "SW-RBAC-036", "SW-RBAC-040", "SW-RBAC-041"} {
 		if part[rule] != seawall.StatusNotEvaluated {
 			t.Errorf("%s of manifests: %s", rule, part[rule])

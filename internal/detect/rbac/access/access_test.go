@@ -1,36 +1,16 @@
 package access_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/seawall-security/seawall/internal/detect/rbac/access"
+	"github.com/seawall-security/seawall/internal/detect/rbac/rbactest"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
-
-// objects reads manifests written in a test.
-func objects(t testing.TB, manifests string) []seawall.Object {
-	t.Helper()
-	var list []seawall.Object
-	for d := yaml.NewDecoder(strings.NewReader(manifests)); ; {
-		var o map[string]any
-		if d.Decode(&o) != nil {
-			return list
-		}
-		raw, err := json.Marshal(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		meta := o["metadata"].(map[string]any)
-		namespace, _ := meta["namespace"].(string)
-		list = append(list, seawall.Object{APIVersion: o["apiVersion"].(string), Kind: o["kind"].(string), Namespace: namespace, Name: meta["name"].(string), JSON: raw})
-	}
-}
 
 func vias(answers []access.Answer) map[string]string {
 	m := map[string]string{}
@@ -97,7 +77,7 @@ spec: {group: cert-manager.io, scope: Namespaced, names: {plural: certificates, 
 
 func TestWhoCan(t *testing.T) {
 	t.Parallel()
-	set, problems := access.Read(objects(t, shop), access.Options{})
+	set, problems := access.Read(rbactest.Objects(t, shop), access.Options{})
 	if len(problems) != 1 || !strings.Contains(problems[0], `"lost" without a namespace`) {
 		t.Errorf("problems: %q", problems)
 	}
@@ -133,7 +113,7 @@ func TestWhoCan(t *testing.T) {
 
 func TestResolve(t *testing.T) {
 	t.Parallel()
-	set, _ := access.Read(objects(t, shop), access.Options{})
+	set, _ := access.Read(rbactest.Objects(t, shop), access.Options{})
 	for _, c := range []struct {
 		resource, name, namespace string
 		want                      access.Request
@@ -199,7 +179,7 @@ kind: ClusterRole
 metadata: {name: %s, labels: {kubernetes.io/bootstrapping: rbac-defaults}}
 rules: [{apiGroups: ["*"], resources: ["*"], verbs: ["*"]}]`
 	for name, want := range map[string]bool{"system:node": true, "mine": false, "system:mine": false} {
-		set, _ := access.Read(objects(t, fmt.Sprintf(label, name)), access.Options{Live: true})
+		set, _ := access.Read(rbactest.Objects(t, fmt.Sprintf(label, name)), access.Options{Live: true})
 		if got := set.Roles[0].Default; got != want {
 			t.Errorf("ClusterRole %s counts as a default one: %v", name, got)
 		}
@@ -209,7 +189,7 @@ rules: [{apiGroups: ["*"], resources: ["*"], verbs: ["*"]}]`
 // TestTwice: of an object written twice the last one counts, and that is said.
 func TestTwice(t *testing.T) {
 	t.Parallel()
-	list := objects(t, shop)
+	list := rbactest.Objects(t, shop)
 	last := list[6] // one-secret
 	last.Path, last.Line = "b.yaml", 9
 	last.JSON = []byte(`{"rules": []}`)

@@ -16,10 +16,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/seawall-security/seawall/internal/detect"
 	"github.com/seawall-security/seawall/internal/detect/rbac"
+	"github.com/seawall-security/seawall/internal/detect/rbac/rbactest"
 	"github.com/seawall-security/seawall/internal/detect/rbac/view"
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/testenv"
@@ -29,20 +29,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 func analysis(t testing.TB, manifests string) *rbac.Analysis {
 	t.Helper()
-	f := detect.Facts{Asset: seawall.Asset{ID: "manifests:shop", Kind: seawall.AssetManifests}}
-	for d := yaml.NewDecoder(strings.NewReader(manifests)); ; {
-		var o map[string]any
-		if err := d.Decode(&o); err != nil {
-			return rbac.Analyse(f)
-		}
-		raw, err := json.Marshal(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		meta := o["metadata"].(map[string]any)
-		namespace, _ := meta["namespace"].(string)
-		f.Objects = append(f.Objects, seawall.Object{APIVersion: o["apiVersion"].(string), Kind: o["kind"].(string), Namespace: namespace, Name: meta["name"].(string), JSON: raw})
-	}
+	return rbac.Analyse(detect.Facts{Asset: seawall.Asset{ID: "manifests:shop", Kind: seawall.AssetManifests}, Objects: rbactest.Objects(t, manifests)})
 }
 
 func shop(t testing.TB) *rbac.Analysis {

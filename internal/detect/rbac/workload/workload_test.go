@@ -1,38 +1,31 @@
 package workload_test
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/seawall-security/seawall/internal/detect/rbac/access"
+	"github.com/seawall-security/seawall/internal/detect/rbac/rbactest"
 	"github.com/seawall-security/seawall/internal/detect/rbac/workload"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
 func read(t *testing.T, manifest string) workload.Workload {
 	t.Helper()
-	var o map[string]any
-	if err := yaml.Unmarshal([]byte(manifest), &o); err != nil {
-		t.Fatalf("%v\n%s", err, manifest)
-	}
-	raw, err := json.Marshal(o)
-	if err != nil {
-		t.Fatal(err)
-	}
 	off := false
 	set := &access.Set{Accounts: []*access.Account{{Ref: access.Ref{Kind: "ServiceAccount", Namespace: "n", Name: "off"}, Automount: &off}}}
-	list, problems := workload.Read([]seawall.Object{{APIVersion: o["apiVersion"].(string), Kind: o["kind"].(string), Namespace: "n", Name: "w", JSON: raw}}, set)
+	list, problems := workload.Read(rbactest.Objects(t, manifest), set)
 	if len(problems) > 0 || len(list) != 1 {
 		t.Fatalf("%v %v\n%s", list, problems, manifest)
 	}
 	return list[0]
 }
 
-func pod(spec string) string { return "{apiVersion: v1, kind: Pod, spec: " + spec + "}" }
+func pod(spec string) string {
+	return "{apiVersion: v1, kind: Pod, metadata: {namespace: n, name: w}, spec: " + spec + "}"
+}
 
 func TestToken(t *testing.T) {
 	t.Parallel()
@@ -47,8 +40,8 @@ func TestToken(t *testing.T) {
 		{pod("{serviceAccountName: 'off', automountServiceAccountToken: true, containers: [{name: c}]}"), "off", true, true},
 		{pod("{serviceAccountName: 'off', containers: [{name: c}], volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t}}]}}]}"), "off", true, true},
 		{pod("{serviceAccountName: 'off', containers: [{name: c}], volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t, audience: vault}}]}}]}"), "off", false, false},
-		{"{apiVersion: apps/v1, kind: Deployment, spec: {template: {spec: {serviceAccountName: d}}}}", "d", true, false},
-		{"{apiVersion: batch/v1, kind: CronJob, spec: {jobTemplate: {spec: {template: {spec: {serviceAccountName: j}}}}}}", "j", true, false},
+		{"{apiVersion: apps/v1, kind: Deployment, metadata: {namespace: n, name: w}, spec: {template: {spec: {serviceAccountName: d}}}}", "d", true, false},
+		{"{apiVersion: batch/v1, kind: CronJob, metadata: {namespace: n, name: w}, spec: {jobTemplate: {spec: {template: {spec: {serviceAccountName: j}}}}}}", "j", true, false},
 	} {
 		w := read(t, c.manifest)
 		if w.Account.Name != c.account || w.Token != c.token || w.PodSays != c.says {
