@@ -88,10 +88,16 @@ func (d *Detector) Detect(ctx context.Context, f detect.Facts) (detect.Result, e
 	r := &run{snapshot: newSnapshot(f, index)}
 	var applicable []*program
 	for _, p := range programs {
-		if reason, in := r.scope(p.Control); in && reason == "" {
-			applicable = append(applicable, p)
-		} else if in {
+		reason, in := r.scope(p.Control)
+		if !in {
+			continue
+		}
+		if reason != "" {
 			r.tally(p).notApplicable(reason)
+		} else if reason = r.missing(p.Control); reason != "" {
+			r.tally(p).unread = []string{reason}
+		} else {
+			applicable = append(applicable, p)
 		}
 	}
 	if err := compileAll(ctx, applicable); err != nil {
@@ -252,7 +258,7 @@ func (r *run) object(j *judge, s *Subject, workloads, kind []*program) {
 	}
 }
 
-// rest judges facts, clusters and hosts, and what was needed and not there.
+// rest judges facts, clusters and hosts, and notes what was not read.
 func (r *run) rest(ctx context.Context, programs []*program) error {
 	j, err := newJudge(r.snapshot)
 	if err != nil {
@@ -263,11 +269,8 @@ func (r *run) rest(ctx context.Context, programs []*program) error {
 			return err
 		}
 		t := r.tally(p)
-		if reason := r.missing(p.Control); reason != "" {
-			t.unread = append(t.unread, reason)
-			continue
-		}
 		for _, what := range p.Inspects {
+			t.unread = append(t.unread, r.unread(what)...)
 			switch subjectKindOf(what) {
 			case kindCluster, kindHost:
 				s := &Subject{Snapshot: r.snapshot}
@@ -289,7 +292,7 @@ func (r *run) facts(j *judge, p *program, kind string, t *tally) {
 		j.set(s)
 		p.judge(j, s, t)
 	}
-	if len(facts) > 0 || r.snapshot.unread[kind] != "" {
+	if len(facts) > 0 || len(t.unread) > 0 {
 		return
 	}
 	_, what, _ := strings.Cut(kind, "/")
@@ -318,8 +321,8 @@ func (r *run) facts(j *judge, p *program, kind string, t *tally) {
 	}
 }
 
-// missing is why a control cannot be judged completely: a list it needs was not
-// read. "" when all were.
+// missing is why a control cannot be judged: a list it needs was not read. ""
+// when all were.
 func (r *run) missing(c *Control) string {
 	s := r.snapshot
 	for _, resource := range c.Needs {
@@ -333,14 +336,19 @@ func (r *run) missing(c *Control) string {
 			return resource + " were not listed"
 		}
 	}
-	for _, what := range c.Inspects {
-		for resource, reason := range s.unread {
-			if concerns(what, resource) {
-				return resource + " could not be read: " + reason
-			}
+	return ""
+}
+
+// unread is why there may be more of what a control inspects than was seen; none
+// when all was read.
+func (r *run) unread(what string) []string {
+	var why []string
+	for resource, reason := range r.snapshot.unread {
+		if concerns(what, resource) {
+			why = append(why, resource+" could not be read: "+reason)
 		}
 	}
-	return ""
+	return why
 }
 
 // concerns says whether a list that was not read holds subjects of what.
