@@ -1,6 +1,7 @@
 package hostcfg
 
 import (
+	"cmp"
 	"strings"
 )
 
@@ -80,7 +81,7 @@ func (s *system) time() {
 		}
 	}
 	data["client"], data["servers"] = list(clients), list(servers)
-	s.emit("host/time", path, data)
+	s.emit("host/time", cmp.Or(path, "etc"), data)
 }
 
 // timeServers are the sources of chrony.conf(5) and ntp.conf(5).
