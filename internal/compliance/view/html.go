@@ -28,10 +28,22 @@ var scriptText string
 // parsed is the template, read at the first use; plain is set per page.
 var parsed = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Funcs(template.FuncMap{
-		"plain": func(s string) string { return s }, "word": word, "counts": counts, "counted": func(c compliance.Check) string { return counted(&c) }, "day": day,
+		"plain": noPlain, "lines": noPlain, "word": word, "counts": counts, "counted": func(c compliance.Check) string { return counted(&c) }, "day": day,
 		"evidence": func(p *page, c compliance.Check) proof { return proof{p, c} },
 	}).Parse(pageText))
 })
+
+// noPlain stands in where the template is parsed; HTML replaces it.
+func noPlain(s string) string { return s }
+
+// lines is Plain for text of several lines.
+func (o Options) lines(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	for i, line := range lines {
+		lines[i] = o.Plain(line)
+	}
+	return strings.Join(lines, "\n")
+}
 
 // HTML writes one self-contained page: nothing is fetched, and a content
 // security policy allows only the page's own style and script. It reads and
@@ -41,7 +53,7 @@ func HTML(w io.Writer, r *compliance.Report, o Options) error {
 	if err != nil {
 		return err
 	}
-	t.Funcs(template.FuncMap{"plain": o.Plain})
+	t.Funcs(template.FuncMap{"plain": o.Plain, "lines": o.lines})
 	out := bufio.NewWriter(w)
 	if err := t.Execute(out, pageOf(r)); err != nil {
 		return err

@@ -87,7 +87,7 @@ func proofLine(c *compliance.Check) string {
 	if e.Title == c.Title {
 		parts = parts[1:]
 	}
-	line := strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ": ")
+	line := strings.Join(strings.Fields(strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ": ")), " ")
 	const width = 140
 	if runes := []rune(line); len(runes) > width {
 		return string(runes[:width]) + "…"

@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // report has a requirement of every status, with foreign text that wants to be markup.
 func report(foreign string) *compliance.Report {
 	fail := compliance.Check{ID: "SW-POD-001", Title: "No privileged containers", Severity: seawall.SeverityHigh, Status: compliance.Fail, Failed: 2, Passed: 5, Remediation: "Take it away.",
-		Evidence: []compliance.Evidence{{Finding: "f1", Asset: "cluster:c", Severity: seawall.SeverityHigh, Title: "Privileged: " + foreign, Place: "Pod/shop/" + foreign, Detail: "privileged: true"}}, LeftOut: 1}
+		Evidence: []compliance.Evidence{{Finding: "f1", Asset: "cluster:c", Severity: seawall.SeverityHigh, Title: "Privileged: " + foreign, Place: "Pod/shop/" + foreign, Detail: "privileged: true", Remediation: "Apply:\nkind: Pod"}}, LeftOut: 1}
 	accepted := compliance.Check{ID: "SW-POD-002", Title: "No host network", Status: compliance.Pass, Exceptions: 1,
 		Evidence: []compliance.Evidence{{Finding: "f2", Asset: "cluster:c", Title: "Host network", Place: "DaemonSet/kube-system/cni", Accepted: "the network plugin needs it"}}}
 	open := compliance.Check{ID: "SW-K8S-001", Title: "Anonymous requests", Status: compliance.NotEvaluated, Reason: "pods: forbidden " + foreign}
@@ -56,7 +56,9 @@ func report(foreign string) *compliance.Report {
 }
 
 // plain stands for sink.Plain, which a sibling stage may not import.
-func plain(s string) string { return strings.ReplaceAll(s, "\u202e", `\u202e`) }
+func plain(s string) string {
+	return strings.NewReplacer("\u202e", `\u202e`, "\n", `\x0a`).Replace(s)
+}
 
 const nasty = "</script><img src=x onerror=alert(1)>\u202e|`*_[x](y)"
 
@@ -129,7 +131,7 @@ func TestPageSaysItAll(t *testing.T) {
 	at := 0
 	for _, want := range []string{
 		"advisories of 2026-11-01", `data-status="fail" aria-pressed="false"><b>1</b>`, "<h2 id=\"scope-title\">", "seawall scan image REF", "7 packages of Debian:12",
-		"1 Workloads", "1 of 2 hold", "1 of 4 checks failed, 1 exception accepted", "2 failed, 5 passed", "Pod/shop/web", "and 1 more in the scan reports", "Take it away.",
+		"1 Workloads", "1 of 2 hold", "1 of 4 checks failed, 1 exception accepted", "2 failed, 5 passed", "Pod/shop/web", "Apply:\nkind: Pod", "and 1 more in the scan reports", "Take it away.",
 		"the network plugin needs it", "pods: forbidden web", "managed control plane", "a document", "look at the files", "How to read this",
 	} {
 		i := strings.Index(page[at:], want)
