@@ -28,6 +28,7 @@ var apiserver = [...]setting{
 	{"--request-timeout", "", "1m0s"},
 	{"--service-account-lookup", "", "true"},
 	{"--service-account-key-file", "", ""},
+	{"--service-account-signing-endpoint", "", ""},
 	{"--service-account-extend-token-expiration", "", "true"},
 	{"--service-account-max-token-expiration", "", ""},
 	{"--etcd-certfile", "", ""},
@@ -146,7 +147,8 @@ func (c *completer) authentication(s *set) {
 	}
 }
 
-// authorization: the configuration file lists the authorizers instead of the flag.
+// authorization: the configuration file lists the authorizers instead of the
+// flag. Where everything is allowed nobody is anonymous.
 func (c *completer) authorization(s *set) {
 	var doc struct{ Authorizers []struct{ Type string } }
 	file, ok := c.document(s, "--authorization-config", &doc)
@@ -160,6 +162,10 @@ func (c *completer) authorization(s *set) {
 			modes[i] = a.Type
 		}
 		s.put("--authorization-mode", strings.Join(modes, ","), "authorizers "+strings.Join(modes, ", ")+" in "+file)
+	}
+	// The server itself does so (BuiltInAuthenticationOptions.ApplyAuthorization).
+	if s.out["--anonymous-auth"] == "true" && slices.Contains(strings.Split(s.out["--authorization-mode"], ","), "AlwaysAllow") {
+		s.put("--anonymous-auth", "false", "AlwaysAllow turns anonymous requests off")
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // controlFiles are the files of controls that judge what this package completes.
-var controlFiles = []string{"components_*.yaml", "etcd.yaml", "kubelet.yaml", "files.yaml", "distribution_*.yaml"}
+var controlFiles = []string{"components_*.yaml", "runtime.yaml", "etcd.yaml", "kubelet.yaml", "files.yaml", "distribution_*.yaml"}
 
 func load(t *testing.T) []*control.Control {
 	t.Helper()
@@ -96,6 +96,8 @@ func hardened() detect.Facts {
 			"--kubeconfig", "/etc/kubernetes/kubelet.conf", "authentication.x509.clientCAFile", "/etc/kubernetes/pki/ca.crt", "serverTLSBootstrap", "true",
 			"rotateCertificates", "true", "tlsMinVersion", "VersionTLS13", "podPidsLimit", "4096", "seccompDefault", "true", "protectKernelDefaults", "true"),
 		fact("kubernetes/kubeconfig", "etc/kubernetes/kubelet.conf", "user.0.client-certificate", "/x", "cluster.0.server", "https://10.0.0.5:6443"),
+		fact("containerd/config", "etc/containerd/config.toml", "plugins.io.containerd.grpc.v1.cri.enable_selinux", "true"),
+		fact("host/mac", "", "selinux", "1"),
 		fact("kubernetes/certificate", "etc/kubernetes/pki/apiserver.crt", "subject", "CN=kube-apiserver", "notBefore", "2026-10-01T00:00:00Z",
 			"notAfter", "2027-10-01T00:00:00Z", "key", "RSA 2048", "signature", "SHA256-RSA", "ca", "false"),
 	)
@@ -131,7 +133,7 @@ func weak() detect.Facts {
 		fact("kubernetes/kube-apiserver", "proc/11", "--client-ca-file", "/ca.crt", "--requestheader-client-ca-file", "/ca.crt",
 			"--encryption-provider-config", "/etc/kubernetes/enc2.yaml"),
 		fact("kubernetes/config/EncryptionConfiguration", "etc/kubernetes/enc2.yaml", "json", `{"resources": [{"resources": ["*.*"], "providers": [{"aescbc": {}}]}]}`),
-		fact("kubernetes/kube-apiserver", "proc/12", "--profiling", "true"),
+		fact("kubernetes/kube-apiserver", "proc/12", "--authorization-mode", "RBAC"),
 		fact("kubernetes/kube-controller-manager", "proc/2", "--terminated-pod-gc-threshold", "0", "--feature-gates", "RotateKubeletServerCertificate=false", "--cluster-signing-duration", "87600h"),
 		fact("kubernetes/kube-scheduler", "proc/3"),
 		fact("kubernetes/kube-proxy", "proc/4", "--metrics-bind-address", "0.0.0.0:10249", "enableProfiling", "true"),
@@ -144,6 +146,11 @@ func weak() detect.Facts {
 			"enableSystemLogQuery", "true"),
 		fact("kubernetes/kubeconfig", "etc/kubernetes/kubelet.conf", "cluster.0.insecure-skip-tls-verify", "true", "user.0.client-certificate-data", "(removed)",
 			"user.0.subject", "CN=me,O=system:masters"),
+		fact("containerd/config", "etc/containerd/config.toml", "grpc.tcp_address", "0.0.0.0:8090", "debug.level", "trace", "disable_apparmor", "true",
+			"plugins.io.containerd.grpc.v1.cri.registry.configs.r.tls.insecure_skip_verify", "true", "plugins.io.containerd.grpc.v1.cri.enable_selinux", "false",
+			"plugins.io.containerd.grpc.v1.cri.disable_apparmor", "true", "plugins.io.containerd.grpc.v1.cri.unset_seccomp_profile", "unconfined",
+			"plugins.io.containerd.grpc.v1.cri.registry.configs.r.auth.password", "(removed)"),
+		fact("host/mac", "", "selinux", "1"),
 		fact("kubernetes/certificate", "a.crt", "subject", "CN=old", "notBefore", "2016-10-01T00:00:00Z", "notAfter", "2026-10-01T00:00:00Z", "key", "RSA 1024", "signature", "SHA1-RSA", "ca", "false"),
 		fact("kubernetes/certificate", "b.crt", "subject", "CN=soon", "notBefore", "2025-12-01T00:00:00Z", "notAfter", "2026-12-01T00:00:00Z", "key", "ECDSA 256", "signature", "ECDSA-SHA256", "ca", "false"),
 	)
@@ -274,15 +281,18 @@ func TestDefaults(t *testing.T) {
 		{"feature gate on by default", []seawall.ConfigFact{kubelet(file...)}, "SW-NODE-011", "pass", ""},
 		{"all admission plugins by default but NodeRestriction", []seawall.ConfigFact{api()}, "SW-K8S-015", "pass", ""},
 		{"NodeRestriction is off by default", []seawall.ConfigFact{api()}, "SW-K8S-017", "fail", ""},
+		{"where everything is allowed nobody is anonymous", []seawall.ConfigFact{api("--anonymous-auth", "true")}, "SW-K8S-001", "pass", ""},
+		{"anonymous by default", []seawall.ConfigFact{api("--authorization-mode", "Node,RBAC")}, "SW-K8S-001", "fail", "--anonymous-auth is not set: the default is true"},
+		{"tokens signed elsewhere need no key", []seawall.ConfigFact{api("--service-account-signing-endpoint", "/run/signer.sock")}, "SW-K8S-025", "pass", ""},
 		{"no authorization mode is AlwaysAllow", []seawall.ConfigFact{api()}, "SW-K8S-007", "fail", "default is AlwaysAllow"},
 		{"authorizers from a file", []seawall.ConfigFact{api("--authorization-config", "/a.yaml"),
 			fact("kubernetes/config/AuthorizationConfiguration", "a.yaml", "json", `{"authorizers":[{"type":"Node"},{"type":"RBAC"},{"type":"Webhook"}]}`)}, "SW-K8S-009", "pass", ""},
 		{"authorizers from a file nobody read", []seawall.ConfigFact{api("--authorization-config", "/a.yaml")}, "SW-K8S-007", "not-evaluated", "/a.yaml lies on the node"},
 		{"anonymous for health only", []seawall.ConfigFact{api("--authentication-config", "/a.yaml"),
 			fact("kubernetes/config/AuthenticationConfiguration", "a.yaml", "json", `{"anonymous":{"enabled":true,"conditions":[{"path":"/livez"},{"path":"/readyz"}]}}`)}, "SW-K8S-001", "pass", ""},
-		{"anonymous for more", []seawall.ConfigFact{api("--authentication-config", "/a.yaml"),
+		{"anonymous for more", []seawall.ConfigFact{api("--authentication-config", "/a.yaml", "--authorization-mode", "RBAC"),
 			fact("kubernetes/config/AuthenticationConfiguration", "a.yaml", "json", `{"anonymous":{"enabled":true,"conditions":[{"path":"/metrics"}]}}`)}, "SW-K8S-001", "fail", "/metrics"},
-		{"a file that does not speak of anonymous", []seawall.ConfigFact{api("--authentication-config", "/a.yaml"),
+		{"a file that does not speak of anonymous", []seawall.ConfigFact{api("--authentication-config", "/a.yaml", "--authorization-mode", "RBAC"),
 			fact("kubernetes/config/AuthenticationConfiguration", "a.yaml", "json", `{"jwt":[]}`)}, "SW-K8S-001", "fail", "default is true"},
 		{"audit files are kept for a year from 1.36", []seawall.ConfigFact{version("v1.36.0"), api("--audit-log-path", "/l")}, "SW-K8S-020", "pass", ""},
 		{"and without a limit before", []seawall.ConfigFact{version("v1.35.2"), api("--audit-log-path", "/l")}, "SW-K8S-020", "fail", "--audit-log-maxage is not set"},
