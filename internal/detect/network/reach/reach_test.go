@@ -254,7 +254,7 @@ func large(tb testing.TB, pods, policies int) []seawall.Object {
 		ns, app := fmt.Sprintf("ns%d", i%spaces), fmt.Sprintf("app%d", i/spaces/5)
 		add("v1", "Pod", ns, fmt.Sprintf("p%d", i), obj{
 			"metadata": obj{"labels": obj{"app": app, "pod-template-hash": "h"}, "ownerReferences": list{obj{"kind": "ReplicaSet", "name": app + "-h", "controller": true}}},
-			"spec":     obj{"nodeName": fmt.Sprintf("node%d", i%100), "containers": list{obj{"name": "c", "ports": list{obj{"name": "http", "containerPort": 8000 + i%7}}}}},
+			"spec":     obj{"nodeName": fmt.Sprintf("node%d", i%100), "containers": list{obj{"name": "c", "ports": list{obj{"name": "http", "containerPort": 8000 + i/spaces/5%7}}}}},
 			"status":   obj{"podIPs": list{obj{"ip": fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)}}},
 		})
 	}
