@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -409,5 +410,34 @@ func TestScanVerifies(t *testing.T) {
 				t.Errorf("verification %+v", v)
 			}
 		})
+	}
+}
+
+// Every image of a registry is asked for its signature.
+func TestScanRegistryVerifies(t *testing.T) {
+	s := verifytest.New(t)
+	key, public := s.Key()
+	pub := writeFile(t, filepath.Join(t.TempDir(), "key.pub"), public)
+	host := memoryRegistry(t)
+	signAll(t, s, verifytest.Request{Key: key, NoLog: true, NoTimestamp: true}).push(t, host, "keyed")
+	stored{image: must[v1.Image](t)(random.Image(64, 1))}.push(t, host, "bare")
+	code, stdout, stderr := run(t, t.TempDir(), "scan", "registry", host, "--include", "*:1", "--verify-key", pub, "--format", "json")
+	if code != 0 {
+		t.Fatalf("exit %d\n%s", code, stderr)
+	}
+	var report seawall.Report
+	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]seawall.Status{}
+	for _, a := range report.Assets {
+		for _, f := range report.Findings {
+			if f.Kind == seawall.KindSignature && f.Rule == "SW-SIG-001" && f.Asset == a.ID {
+				got[strings.TrimPrefix(a.Name, host+"/")] = f.Status
+			}
+		}
+	}
+	if diff := cmp.Diff(map[string]seawall.Status{"keyed:1": seawall.StatusPass, "bare:1": seawall.StatusFail}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s\n%s", diff, stderr)
 	}
 }
