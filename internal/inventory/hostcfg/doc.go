@@ -32,7 +32,7 @@
 //	host/time             client servers restrict
 //	host/apt              insecureOptions trusted securitySource unattendedUpgrade updateLists
 //	host/dnf              settings of dnf.conf; uncheckedRepositories unverifiedRepositories
-//	host/updates          lists (RFC 3339) runningKernel newestKernel rebootRequired automatic
+//	host/updates          lists (RFC 3339) runningKernel newestKernel rebootRequired replacedPrograms automatic
 //	host/banner           one a file: file text discloses
 //	host/firewall         tools count input output forward input6 loopback
 //	host/crypto-policy    policy

@@ -207,7 +207,7 @@ func (s *system) updates() {
 		data["runningKernel"], data["newestKernel"] = running, s.tally.newestKernel
 	}
 	if s.live["host/kernel"] != nil {
-		data["rebootRequired"] = "false"
+		data["rebootRequired"], data["replacedPrograms"] = "false", list(sorted(s.replaced))
 		if s.exists("run/reboot-required") || s.exists("var/run/reboot-required") {
 			data["rebootRequired"] = "true"
 		}

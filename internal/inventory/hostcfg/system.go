@@ -26,6 +26,8 @@ type system struct {
 	live map[string]map[string]string
 	// running are the names of the processes.
 	running map[string]bool
+	// replaced are the processes, containers' left out, whose program is no longer the file it was.
+	replaced []string
 	// installed are the operating system's packages.
 	installed map[string]string
 	// packageDatabase is the path of the first one.
@@ -40,6 +42,7 @@ type system struct {
 func newSystem(m *inventory.Merged, t *tally) *system {
 	s := &system{m: m, tally: t, texts: map[string]string{}, files: map[string]*seawall.FileFact{},
 		live: map[string]map[string]string{}, running: map[string]bool{}, installed: map[string]string{}}
+	own := ownNamespace(m.Configs)
 	kept := m.Configs[:0]
 	for _, c := range m.Configs {
 		switch c.Kind {
@@ -52,6 +55,9 @@ func newSystem(m *inventory.Merged, t *tally) *system {
 		default:
 			if c.Kind == "host/process" {
 				s.running[c.Data["name"]] = true
+				if strings.HasSuffix(c.Data["exe"], " (deleted)") && c.Data["namespace"] == own {
+					s.replaced = append(s.replaced, c.Data["name"]+" ("+c.Data["pid"]+")")
+				}
 			}
 			s.live[c.Kind] = c.Data
 			kept = append(kept, c)
@@ -73,6 +79,16 @@ func newSystem(m *inventory.Merged, t *tally) *system {
 		}
 	}
 	return s
+}
+
+// ownNamespace is that of the first process, by which the host's own processes are told from containers'.
+func ownNamespace(configs []seawall.ConfigFact) string {
+	for i := range configs {
+		if c := &configs[i]; c.Kind == "host/process" && c.Data["pid"] == "1" {
+			return c.Data["namespace"]
+		}
+	}
+	return ""
 }
 
 // run makes one topic's facts, or says why it could not.

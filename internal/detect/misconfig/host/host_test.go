@@ -174,6 +174,7 @@ func TestEvidence(t *testing.T) {
 		"SW-LNX-230": "etc/shadow: toor has no password",
 		"SW-LNX-267": "etc/sudoers: bob ALL=(ALL) NOPASSWD: ALL",
 		"SW-LNX-290": "etc/ssh/sshd_config: PermitRootLogin yes",
+		"SW-LNX-466": "var/lib/dpkg/status: cron (7)",
 		"SW-LNX-451": "etc/apt: /etc/apt/sources.list: deb [trusted=yes] http://packages.example bookworm main",
 	}
 	got := map[string]string{}

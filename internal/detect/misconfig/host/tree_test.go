@@ -19,6 +19,7 @@ import (
 //	enable|unit|mask UNIT...     units of systemd
 //	dir|touch|chmod MODE UID:GID PATH...
 //	mtime DATE PATH...
+//	link PATH TARGET             the target may hold spaces
 //
 // and its file "sysctl" is spread over proc/sys.
 func plant(t testing.TB, name string) string {
@@ -88,6 +89,10 @@ func (p planter) directive(word string, args []string) {
 		for _, unit := range args {
 			p.unit(word, unit)
 		}
+	case "link":
+		at := filepath.Join(p.dir, args[0])
+		p.check(os.MkdirAll(filepath.Dir(at), 0o755))
+		p.check(os.Symlink(strings.Join(args[1:], " "), at))
 	case "dir", "touch", "chmod":
 		mode, err := strconv.ParseUint(args[0], 8, 32)
 		p.check(err)
