@@ -111,6 +111,32 @@ func TestWhoCan(t *testing.T) {
 	}
 }
 
+// TestCycle: roles that aggregate each other, and themselves, end; the rules of all are in all.
+func TestCycle(t *testing.T) {
+	t.Parallel()
+	set, _ := access.Read(rbactest.Objects(t, `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: a, labels: {x: "1"}}
+aggregationRule: {clusterRoleSelectors: [{matchExpressions: [{key: x, operator: Exists}]}]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: b, labels: {x: "2", y: ""}}
+aggregationRule: {clusterRoleSelectors: [{matchLabels: {x: "1"}}, {matchExpressions: [{key: y, operator: NotIn, values: [""]}, {key: x, operator: Near}]}]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: c, labels: {x: "3"}}
+rules: [{apiGroups: [""], resources: [pods], verbs: [get]}]
+`), access.Options{})
+	for _, r := range set.Roles {
+		if !r.Default && (len(r.Rules) != 1 || r.Allows(access.Request{Verb: "get", Resource: "pods"}) != 0) {
+			t.Errorf("%s has %+v", r, r.Rules)
+		}
+	}
+}
+
 func TestResolve(t *testing.T) {
 	t.Parallel()
 	set, _ := access.Read(rbactest.Objects(t, shop), access.Options{})
