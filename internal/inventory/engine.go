@@ -59,8 +59,9 @@ const (
 // Result is what a Target comes to.
 type Result struct {
 	Merged
-	// Statuses are one per collector in their order, one named "walk" when entries could
-	// not be read, and one named after the kind of asset when the target states objects.
+	// Statuses are one per collector in their order (none for a target without
+	// layers), one named "walk" when entries could not be read, and one named after
+	// the kind of asset when the target states objects.
 	Statuses []seawall.CollectorStatus
 }
 
@@ -99,7 +100,9 @@ func Run(ctx context.Context, target seawall.Target, o Options) (*Result, error)
 	}
 	res.Packages = unitePackages(asset.ID, res.Packages)
 	res.Hidden = unitePackages(asset.ID, res.Hidden)
-	res.Statuses = statuses(asset.ID, o.Collectors, facts, found, joined)
+	if len(layers) > 0 { // else the collectors had nothing to look at
+		res.Statuses = statuses(asset.ID, o.Collectors, facts, found, joined)
+	}
 	if len(res.Objects) > 0 || described.Status == seawall.RunPartial {
 		res.Statuses = append(res.Statuses, described)
 	}

@@ -489,7 +489,35 @@ func TestTargetThatDescribesItself(t *testing.T) {
 	if diff := cmp.Diff([]string{"x 1"}, seen(res.Packages)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	wantStatuses(t, res.Statuses, "test/fail ok 0 ")
+	wantStatuses(t, res.Statuses) // no collector had anything to look at
+}
+
+// partlyTarget states objects, and what it could not read.
+type partlyTarget struct {
+	fakeTarget
+	err error
+}
+
+func (partlyTarget) Asset() seawall.Asset {
+	return seawall.Asset{ID: "m", Kind: seawall.AssetManifests}
+}
+
+func (p partlyTarget) Facts(context.Context) ([]seawall.Fact, error) {
+	return []seawall.Fact{{Object: &seawall.Object{Kind: "Pod", Name: "a"}}}, p.err
+}
+
+func TestTargetThatIsReadInPart(t *testing.T) {
+	missed := seawall.Incomplete{errors.New("b.yaml:2: tabs"), errors.New("a.yaml: gone")}
+	res := run(t, partlyTarget{err: fmt.Errorf("reading: %w", missed)}, Options{})
+	if len(res.Objects) != 1 || res.Objects[0].Name != "a" {
+		t.Errorf("objects %v", res.Objects)
+	}
+	wantStatuses(t, res.Statuses, "manifests partial 1 2 inputs: a.yaml: gone; b.yaml:2: tabs")
+	res = run(t, partlyTarget{}, Options{})
+	wantStatuses(t, res.Statuses, "manifests ok 1 ")
+	if _, err := Run(context.Background(), partlyTarget{err: errors.New("broken")}, Options{}); err == nil {
+		t.Error("an error that is no Incomplete did not end the run")
+	}
 }
 
 // dirLister lists directories and the sockets below run.
