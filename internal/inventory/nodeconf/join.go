@@ -17,12 +17,15 @@ const (
 	componentKind = "kubernetes/"
 	// staticKind marks what a static pod says until Join knows whether it runs.
 	staticKind = "kubernetes/static-pod/"
+	// rawKind is a file that source/live read.
+	rawKind = "kubernetes/raw"
 )
 
 // Join implements inventory.Joiner: command lines of running components go before
 // what static pods say, flags before configuration files.
 func (Collector) Join(_ context.Context, m *inventory.Merged) error {
 	j := joiner{merged: m, running: map[string]bool{}}
+	j.raw()
 	j.processes()
 	j.staticPods()
 	j.kubelet()
@@ -53,6 +56,20 @@ func (j *joiner) facts(kind string) []*seawall.ConfigFact {
 		}
 	}
 	return out
+}
+
+// raw reads the texts that a running host has in places no walk enters.
+func (j *joiner) raw() {
+	for _, c := range j.facts(rawKind) {
+		facts, err := documents(c.Path, []byte(c.Data["text"]))
+		if err != nil {
+			j.merged.Warn(c.Path + ": " + err.Error())
+		}
+		for _, f := range facts {
+			j.add(f.Config.Kind, c.Path, f.Config.Data)
+		}
+	}
+	j.merged.Configs = slices.DeleteFunc(j.merged.Configs, func(c seawall.ConfigFact) bool { return c.Kind == rawKind })
 }
 
 // processes turns command lines into settings. A component that runs several

@@ -75,9 +75,8 @@ func interesting(p string) bool {
 	case strings.HasPrefix(p, "etc/"):
 		p = p[len("etc/"):]
 		return within(p, "kubernetes/", "rancher/", "docker/", "containerd/", "crio/", "etcd/", "cni/net.d/", "ssl/etcd/")
-	case strings.HasPrefix(p, "var/lib/kubelet/pods/"):
-		// The kube-proxy of kubeadm keeps its configuration in a config map.
-		return strings.HasSuffix(p, "/config.conf") && strings.Contains(p, "/kubernetes.io~configmap/kube-proxy/..")
+	case strings.HasPrefix(p, "var/lib/kubelet/pods/"): // containers' own
+		return false
 	case strings.HasPrefix(p, "var/lib/rancher/"):
 		return strings.Contains(p, "/server/") || strings.Contains(p, "/agent/") && !strings.Contains(p, "/agent/containerd/")
 	}

@@ -85,6 +85,9 @@ func TestLayouts(t *testing.T) {
 	}{
 		{"kubeadm", "kubeadm", []seawall.Fact{
 			kubelet,
+			process("905", "0", "/usr/local/bin/kube-proxy", "--config=/var/lib/kube-proxy/config.conf"),
+			{Config: &seawall.ConfigFact{Kind: "kubernetes/raw", Path: "var/lib/kubelet/pods/u/volumes/kubernetes.io~configmap/kube-proxy/config.conf",
+				Data: map[string]string{"text": "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmetricsBindAddress: 0.0.0.0:10249\n"}}},
 			process("900", "0", "kube-apiserver", "--anonymous-auth=false", "--authorization-mode=Node,RBAC"),
 			process("901", "0", "/bin/bash", "-c", "grep kube-apiserver"),
 		}},

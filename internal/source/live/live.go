@@ -16,6 +16,7 @@
 //	               numbers, to tell containers apart), args (NUL after each; may hold secrets: never shown)
 //	docker/container  one a container of Docker: the fields of its HostConfig by their names, lists with
 //	               commas, Mounts as source:destination:propagation, Ports as address:port; Running, Image, User
+//	kubernetes/raw   text: kube-proxy's configuration file, for inventory/nodeconf to read
 //	docker/swarm   LocalAddr, ListenAddr, AdvertiseAddr, DataPathAddr; only where Docker is in swarm mode
 //	host/unread    what could not be read: resource (one of the kinds above), reason
 //
@@ -73,7 +74,7 @@ func Facts(ctx context.Context, root *os.Root) ([]seawall.Fact, error) {
 	}{
 		{"host/kernel", r.kernel}, {"host/sysctl", r.settings}, {"host/mounts", r.mounts}, {"host/modules", r.modules},
 		{"host/mac", r.mac}, {"host/swap", r.swap}, {"host/process", r.processes},
-		{"docker/container", r.docker},
+		{"docker/container", r.docker}, {"kubernetes/raw", r.kubeProxy},
 	} {
 		if err := read.read(); err != nil {
 			r.unread(read.kind, err)

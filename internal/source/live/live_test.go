@@ -251,8 +251,8 @@ func BenchmarkThisMachine(b *testing.B) {
 	}
 }
 
-// TestDockerContainers reads what Docker itself wrote of a container.
-func TestDockerContainers(t *testing.T) {
+// TestContainersFiles reads what Docker and the kubelet themselves wrote.
+func TestContainersFiles(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {
 		t.Helper()
@@ -276,7 +276,18 @@ func TestDockerContainers(t *testing.T) {
 	write(dockerSwarm, `{"LocalAddr":"10.0.0.4","ListenAddr":"0.0.0.0:2377","AdvertiseAddr":"10.0.0.4:2377","DataPathAddr":""}`)
 	write(dockerContainers+"/broken/config.v2.json", `{}`)
 
+	const proxy = "var/lib/kubelet/pods/uid/volumes/kubernetes.io~configmap/kube-proxy"
+	write(proxy+"/..2026/config.conf", "kind: KubeProxyConfiguration")
+	for link, to := range map[string]string{"/..data": "..2026", "/config.conf": "..data/config.conf"} { // as the kubelet writes them
+		if err := os.Symlink(to, filepath.Join(dir, proxy+link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+
 	facts := factsOf(t, dir)
+	if raw := ofKind(facts, "kubernetes/raw"); len(raw) != 1 || raw[0].Path != proxy+"/config.conf" || raw[0].Data["text"] != "kind: KubeProxyConfiguration" {
+		t.Errorf("kube-proxy: %v", raw)
+	}
 	found := ofKind(facts, "docker/container")
 	if len(found) != 1 {
 		t.Fatalf("%d containers, want 1", len(found))
