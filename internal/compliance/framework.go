@@ -76,19 +76,19 @@ type Selection struct {
 	Kinds []Kind `yaml:"kinds" json:"kinds,omitempty"`
 }
 
-// Topic is a subject several frameworks ask for.
-type Topic struct {
+// topic is a subject several frameworks ask for.
+type topic struct {
 	Title     string `yaml:"title"`
 	Selection `yaml:",inline"`
 }
 
-// Topics returns all topics by name.
-func Topics() (map[string]Topic, error) {
+// readTopics returns all topics by name.
+func readTopics() (map[string]topic, error) {
 	raw, err := files.ReadFile("topics.yaml")
 	if err != nil {
 		return nil, err
 	}
-	var topics map[string]Topic
+	var topics map[string]topic
 	if err := strict(raw, &topics); err != nil {
 		return nil, fmt.Errorf("topics.yaml: %w", err)
 	}
@@ -189,7 +189,7 @@ func decodeAll() ([]*Framework, error) {
 	if err != nil {
 		return nil, err
 	}
-	topics, err := Topics()
+	topics, err := readTopics()
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +230,7 @@ func Parse(name string, raw []byte) (*Framework, error) {
 	if len(raw) > MaxFrameworkBytes {
 		return nil, fmt.Errorf("%s: %d bytes, the bound is %d: %w", name, len(raw), MaxFrameworkBytes, seawall.ErrBound)
 	}
-	topics, err := Topics()
+	topics, err := readTopics()
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +244,7 @@ func Parse(name string, raw []byte) (*Framework, error) {
 	return f, nil
 }
 
-func decode(name string, raw []byte, topics map[string]Topic) (*Framework, error) {
+func decode(name string, raw []byte, topics map[string]topic) (*Framework, error) {
 	var f Framework
 	if err := strict(raw, &f); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -272,7 +272,7 @@ func strict(raw []byte, into any) error {
 }
 
 // resolve adds to each requirement what its topics select.
-func (f *Framework) resolve(topics map[string]Topic) error {
+func (f *Framework) resolve(topics map[string]topic) error {
 	for i := range f.Sections {
 		for j := range f.Sections[i].Requirements {
 			r := &f.Sections[i].Requirements[j]

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -125,6 +126,37 @@ func TestNumbersOfRules(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"1 1.9", "1 1.10", "5 5.2.1"}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A subject no framework asks for would leave its rules without a requirement.
+func TestEveryTopicIsUsed(t *testing.T) {
+	all, err := compliance.All(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{}
+	for _, f := range all {
+		for _, s := range f.Sections {
+			for _, r := range s.Requirements {
+				for _, topic := range r.Topics {
+					used[topic] = true
+				}
+			}
+		}
+	}
+	raw, err := os.ReadFile("topics.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	topics := regexp.MustCompile(`(?m)^([a-z-]+):$`).FindAllStringSubmatch(string(raw), -1)
+	if len(topics) < 30 {
+		t.Fatalf("only %d topics found", len(topics))
+	}
+	for _, m := range topics {
+		if !used[m[1]] {
+			t.Errorf("topic %s is used by no requirement", m[1])
+		}
 	}
 }
 
