@@ -32,6 +32,7 @@ import (
 
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/source"
+	"github.com/seawall-security/seawall/internal/source/credentials"
 	"github.com/seawall-security/seawall/internal/source/image"
 )
 
@@ -126,7 +127,7 @@ func (op Opener) connect(ctx context.Context, r name.Reference, o source.Options
 	if err != nil {
 		return nil, err
 	}
-	auth, err := authn.Resolve(ctx, op.keychain(), r.Context())
+	auth, err := authn.Resolve(ctx, credentials.Keychain(op.Keys), r.Context())
 	if err != nil {
 		return nil, fmt.Errorf("credentials: %w", err)
 	}

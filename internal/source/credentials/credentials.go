@@ -1,4 +1,6 @@
-package registry
+// Package credentials chooses the credentials for a repository among those that
+// came with the images, such as the pull secrets of pods.
+package credentials
 
 import (
 	"path"
@@ -45,10 +47,11 @@ func covers(key string, r authn.Resource) bool {
 	return prefix == "" || repository == prefix || strings.HasPrefix(repository, prefix+"/")
 }
 
-// keychain is where credentials come from: those given, then docker's and podman's files.
-func (op Opener) keychain() authn.Keychain {
-	if len(op.Keys) == 0 {
+// Keychain asks the credentials given, by registry or by registry and path, then
+// docker's and podman's files.
+func Keychain(given map[string]source.Credentials) authn.Keychain {
+	if len(given) == 0 {
 		return authn.DefaultKeychain
 	}
-	return authn.NewMultiKeychain(keys(op.Keys), authn.DefaultKeychain)
+	return authn.NewMultiKeychain(keys(given), authn.DefaultKeychain)
 }
