@@ -216,9 +216,14 @@ func (a *Analysis) powersOf(b *access.Binding) power.Set {
 	return powers
 }
 
+// key identifies an object whatever its place.
+func key(r access.Ref) access.Ref {
+	return access.Ref{Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}
+}
+
 // location is the place of a field of an object.
 func (a *Analysis) location(ref access.Ref, field string) seawall.Location {
-	if o := a.objects[access.Ref{Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name}]; o != nil {
+	if o := a.objects[key(ref)]; o != nil {
 		return o.Location(field)
 	}
 	return seawall.Location{Path: ref.Path, Line: ref.Line, Resource: ref.String(), Field: field}

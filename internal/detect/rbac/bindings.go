@@ -289,8 +289,8 @@ func (j *judge) tokens() int {
 		fix := noToken(account)
 		for _, w := range pods[account] {
 			places = append(places, j.location(w.Ref, w.Field+".automountServiceAccountToken"))
-			if w.PodSays {
-				fix += "# and in " + w.String() + ": " + w.Field + ".automountServiceAccountToken: false, without a projected token\n"
+			if w.PodSays && w.Kind != "Pod" { // a pod cannot be changed, only made again
+				fix += "---\n" + podWithout(w, j.objects[key(w.Ref)].APIVersion)
 			}
 		}
 		j.fail(ruleToken, low, fmt.Sprintf("The token of %s is mounted for nothing", account),

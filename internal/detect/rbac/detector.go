@@ -173,6 +173,8 @@ func (j *judge) role(id string, role *access.Role, i int, bindings []*access.Bin
 		title += " in the whole cluster"
 	case id == ruleWildcard:
 		severity = medium
+	case id == ruleAdmin: // bound, if at all, outside of these manifests
+		severity = high
 	}
 	evidence := fmt.Sprintf("rules[%d]: %s; %s", i, describe(&role.Rules[i]), held(bindings))
 	j.fail(id, severity, title, evidence, narrowed(role, j.resource), j.location(role.Ref, fmt.Sprintf("rules[%d]", i)))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seawall-security/seawall/internal/detect/rbac/access"
 	"github.com/seawall-security/seawall/internal/detect/rbac/power"
+	"github.com/seawall-security/seawall/internal/detect/rbac/workload"
 )
 
 // The command that a fix's manifest is for, as its first line.
@@ -301,4 +302,14 @@ func deleted(refs ...access.Ref) string {
 func noToken(s access.Subject) string {
 	no := false
 	return applyLine + manifest{APIVersion: "v1", Kind: access.ServiceAccount, Metadata: metadata{Name: s.Name, Namespace: s.Namespace}, Automount: &no}.String()
+}
+
+// podWithout is the part of a workload that leaves its account's token out of its pods.
+func podWithout(w *workload.Workload, apiVersion string) string {
+	var spec any = map[string]any{"automountServiceAccountToken": false}
+	fields := strings.Split(w.Field, ".")
+	for _, field := range slices.Backward(fields[1:]) {
+		spec = map[string]any{field: spec}
+	}
+	return manifest{APIVersion: apiVersion, Kind: w.Kind, Metadata: metadata{Name: w.Name, Namespace: w.Namespace}, Spec: spec}.String()
 }

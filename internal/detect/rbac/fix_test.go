@@ -143,3 +143,50 @@ func manifestOf(t testing.TB, remediation string) string {
 	}
 	return "# kubectl " + text
 }
+
+// TestTokenFix: the account stops giving its token, and so does a workload that says it wants it.
+func TestTokenFix(t *testing.T) {
+	t.Parallel()
+	deployment := `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: p, namespace: shop}
+spec: {template: {spec: {serviceAccountName: web, automountServiceAccountToken: true, containers: [{name: c}]}}}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: web, namespace: shop}
+`
+	var fix string
+	for _, f := range findings(t, live(rbactest.Objects(t, deployment))) {
+		if f.Rule == "SW-RBAC-042" && f.Status == seawall.StatusFail {
+			fix = manifestOf(t, f.Remediation)
+		}
+	}
+	want := `# kubectl apply --server-side --force-conflicts -f -
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: web
+  namespace: shop
+automountServiceAccountToken: false
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: p
+  namespace: shop
+spec:
+  template:
+    spec:
+      automountServiceAccountToken: false
+`
+	if fix != want {
+		t.Errorf("%s", fix)
+	}
+	for _, f := range findings(t, live(rbactest.Objects(t, fix))) {
+		if f.Status == seawall.StatusFail && f.Rule == "SW-RBAC-042" {
+			t.Errorf("after the fix: %s", f.Title)
+		}
+	}
+}

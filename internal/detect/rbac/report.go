@@ -206,7 +206,7 @@ func (a *Analysis) present(bindings []*access.Binding) []*access.Binding {
 
 // implied: every cluster has it, what was read does not.
 func (a *Analysis) implied(b *access.Binding) bool {
-	return b.Default && a.objects[access.Ref{Kind: b.Kind, Namespace: b.Namespace, Name: b.Name}] == nil
+	return b.Default && a.objects[key(b.Ref)] == nil
 }
 
 // WhoCan lists the grants of Bindings that allow a request.

@@ -20,8 +20,9 @@ type Workload struct {
 	access.Ref
 	// Account is the service account its pods run as.
 	Account access.Subject
-	// Token: the account's token is mounted. PodSays: the pod's own field decided it.
-	Token, PodSays bool
+	// Token: the account's token is mounted. PodSays: the pod's own field decided
+	// it; Projected: one of its own volumes has the token, whatever fields say.
+	Token, PodSays, Projected bool
 	// Node is the node it is bound to; "" when not known.
 	Node string
 	// EveryNode: a DaemonSet that no selector or affinity keeps off nodes.
@@ -213,7 +214,7 @@ func (w *Workload) volumes(spec *podSpec) {
 			case s.Secret != nil:
 				w.Secrets = append(w.Secrets, s.Secret.Name)
 			case s.Token != nil && s.Token.Audience == "":
-				w.Token, w.PodSays = true, true // for the API server
+				w.Token, w.Projected = true, true // for the API server
 			}
 		}
 	}

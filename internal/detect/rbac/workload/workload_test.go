@@ -30,21 +30,21 @@ func pod(spec string) string {
 func TestToken(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		manifest, account string
-		token, says       bool
+		manifest, account      string
+		token, says, projected bool
 	}{
-		{pod("{containers: [{name: c}]}"), "default", true, false},
-		{pod("{serviceAccountName: a, automountServiceAccountToken: false, containers: [{name: c}]}"), "a", false, true},
-		{pod("{serviceAccount: old, containers: [{name: c}]}"), "old", true, false},
-		{pod("{serviceAccountName: 'off', containers: [{name: c}]}"), "off", false, false},
-		{pod("{serviceAccountName: 'off', automountServiceAccountToken: true, containers: [{name: c}]}"), "off", true, true},
-		{pod("{serviceAccountName: 'off', containers: [{name: c}], volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t}}]}}]}"), "off", true, true},
-		{pod("{serviceAccountName: 'off', containers: [{name: c}], volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t, audience: vault}}]}}]}"), "off", false, false},
-		{"{apiVersion: apps/v1, kind: Deployment, metadata: {namespace: n, name: w}, spec: {template: {spec: {serviceAccountName: d}}}}", "d", true, false},
-		{"{apiVersion: batch/v1, kind: CronJob, metadata: {namespace: n, name: w}, spec: {jobTemplate: {spec: {template: {spec: {serviceAccountName: j}}}}}}", "j", true, false},
+		{pod("{containers: [{name: c}]}"), "default", true, false, false},
+		{pod("{serviceAccountName: a, automountServiceAccountToken: false, containers: [{name: c}]}"), "a", false, true, false},
+		{pod("{serviceAccount: old, containers: [{name: c}]}"), "old", true, false, false},
+		{pod("{serviceAccountName: 'off', containers: [{name: c}]}"), "off", false, false, false},
+		{pod("{serviceAccountName: 'off', automountServiceAccountToken: true, containers: [{name: c}]}"), "off", true, true, false},
+		{pod("{serviceAccountName: 'off', containers: [{name: c}], volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t}}]}}]}"), "off", true, false, true},
+		{pod("{serviceAccountName: 'off', containers: [{name: c}], volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t, audience: vault}}]}}]}"), "off", false, false, false},
+		{"{apiVersion: apps/v1, kind: Deployment, metadata: {namespace: n, name: w}, spec: {template: {spec: {serviceAccountName: d}}}}", "d", true, false, false},
+		{"{apiVersion: batch/v1, kind: CronJob, metadata: {namespace: n, name: w}, spec: {jobTemplate: {spec: {template: {spec: {serviceAccountName: j}}}}}}", "j", true, false, false},
 	} {
 		w := read(t, c.manifest)
-		if w.Account.Name != c.account || w.Token != c.token || w.PodSays != c.says {
+		if w.Account.Name != c.account || w.Token != c.token || w.PodSays != c.says || w.Projected != c.projected {
 			t.Errorf("%s: account %s, token %v, said by the pod %v", c.manifest, w.Account.Name, w.Token, w.PodSays)
 		}
 	}
