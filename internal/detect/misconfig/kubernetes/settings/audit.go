@@ -96,16 +96,16 @@ func (of auditResources) matches(r auditRequest) bool {
 	if of.Group != r.group && of.Group != "*" || len(of.ResourceNames) > 0 {
 		return false
 	}
-	_, sub, isSub := strings.Cut(r.resource, "/")
-	return len(of.Resources) == 0 || slices.ContainsFunc(of.Resources, func(p string) bool {
-		of, osub, psub := strings.Cut(p, "/")
-		switch {
-		case p == "*" || p == r.resource:
-			return true
-		case !psub || !isSub:
-			return false
-		}
-		resource, _, _ := strings.Cut(r.resource, "/")
-		return (of == "*" || of == resource) && (osub == "*" || osub == sub)
-	})
+	return len(of.Resources) == 0 || slices.ContainsFunc(of.Resources, func(pattern string) bool { return takes(pattern, r.resource) })
+}
+
+// takes matches a resource ("pods", "pods/exec") with a pattern of a policy:
+// "*", "pods", "pods/exec", "pods/*", "*/exec".
+func takes(pattern, resource string) bool {
+	if pattern == "*" || pattern == resource {
+		return true
+	}
+	want, wantSub, narrow := strings.Cut(pattern, "/")
+	name, sub, isSub := strings.Cut(resource, "/")
+	return narrow && isSub && (want == "*" || want == name) && (wantSub == "*" || wantSub == sub)
 }
