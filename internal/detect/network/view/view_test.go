@@ -91,6 +91,9 @@ func TestHTML(t *testing.T) {
 
 // TestScript runs the page in a browser: it draws every workload and says no error.
 func TestScript(t *testing.T) {
+	if os.Getenv("SEAWALL_LONG") == "" {
+		t.Skip("set SEAWALL_LONG=1 to open the page in Chromium")
+	}
 	chromium := testenv.Tool(t, "chromium")
 	dir := t.TempDir()
 	var out bytes.Buffer
@@ -140,6 +143,9 @@ func TestSVG(t *testing.T) {
 }
 
 func TestDOT(t *testing.T) {
+	if os.Getenv("SEAWALL_LONG") == "" {
+		t.Skip("set SEAWALL_LONG=1 to read the graph with Graphviz")
+	}
 	dot := testenv.Tool(t, "dot")
 	var out bytes.Buffer
 	if err := DOT(&out, model(t)); err != nil {
