@@ -126,7 +126,7 @@ func (a *Analysis) reaches() {
 
 // surroundings are what the graph needs of objects that are not about access.
 func (a *Analysis) surroundings(objects []seawall.Object, managed bool) escalation.Input {
-	in := escalation.Input{Gone: a.gone, Set: a.Set, Workloads: a.Workloads, Managed: managed, Restricted: map[string]bool{}, TokenSecrets: map[access.Ref]access.Subject{}}
+	in := escalation.Input{Gone: a.gone, Set: a.Set, Workloads: a.Workloads, Managed: managed, Restricted: map[string]bool{}, Taints: map[string][]workload.Taint{}, TokenSecrets: map[access.Ref]access.Subject{}}
 	if a.read["nodes"] {
 		in.ControlPlane = map[string]bool{}
 	}
@@ -138,6 +138,7 @@ func (a *Analysis) surroundings(objects []seawall.Object, managed bool) escalati
 			if in.ControlPlane == nil {
 				in.ControlPlane = map[string]bool{}
 			}
+			in.Taints[o.Name] = taints(o)
 			labels := meta(o).Labels
 			_, plane := labels["node-role.kubernetes.io/control-plane"]
 			_, master := labels["node-role.kubernetes.io/master"]
@@ -170,6 +171,18 @@ func meta(o *seawall.Object) objectMeta {
 	}
 	m.Metadata.Type = m.Type
 	return m.Metadata
+}
+
+func taints(o *seawall.Object) []workload.Taint {
+	var node struct {
+		Spec struct {
+			Taints []workload.Taint `json:"taints"`
+		} `json:"spec"`
+	}
+	if json.Unmarshal(o.JSON, &node) != nil {
+		return []workload.Taint{{Effect: "unreadable"}} // nothing tolerates it
+	}
+	return node.Spec.Taints
 }
 
 // missing says why lists were not read; "" when all were, or when manifests are looked at.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/seawall-security/seawall/internal/detect/rbac/access"
 	"github.com/seawall-security/seawall/internal/detect/rbac/power"
+	"github.com/seawall-security/seawall/internal/detect/rbac/workload"
 )
 
 type builder struct {
@@ -226,6 +227,7 @@ func (b *builder) workloads() {
 		}
 		if len(w.Host) > 0 {
 			b.edge(from, Node{Kind: KindNode, Name: cmp.Or(w.Node, SomeNode)}, w.Host[0].What, []access.Ref{w.Ref}, nil)
+			b.everywhere(w)
 		}
 		for _, name := range w.Secrets {
 			secret := access.Ref{Kind: "Secret", Namespace: w.Namespace, Name: name}
@@ -234,6 +236,29 @@ func (b *builder) workloads() {
 			}
 		}
 	}
+}
+
+// everywhere adds the nodes of the control plane that a DaemonSet runs on.
+func (b *builder) everywhere(w *workload.Workload) {
+	if !w.EveryNode {
+		return
+	}
+	for _, name := range b.nodes() {
+		if b.in.ControlPlane[name] && w.Tolerates(b.in.Taints[name]) {
+			node := access.Ref{Kind: "Node", Name: name}
+			b.edge(WorkloadNode(w), Node{Kind: KindNode, Name: name}, w.Host[0].What+", and one of its pods is on this node", []access.Ref{w.Ref, node}, nil)
+		}
+	}
+}
+
+// nodes are the names of the nodes that are known, in order.
+func (b *builder) nodes() []string {
+	names := make([]string, 0, len(b.in.ControlPlane))
+	for name := range b.in.ControlPlane {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
 }
 
 // positions adds what follows from the positions that came up so far.
@@ -281,12 +306,7 @@ func (b *builder) host(n Node) {
 	case n.Name == AnyNode && b.in.ControlPlane == nil && !b.in.Managed:
 		b.edge(n, admin, "a node of the control plane holds the cluster's keys", nil, nil)
 	case n.Name == AnyNode:
-		names := make([]string, 0, len(b.in.ControlPlane))
-		for name := range b.in.ControlPlane {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		for _, name := range names {
+		for _, name := range b.nodes() {
 			b.edge(n, Node{Kind: KindNode, Name: name}, "it is one of the nodes", []access.Ref{{Kind: "Node", Name: name}}, nil)
 		}
 	}
@@ -295,11 +315,11 @@ func (b *builder) host(n Node) {
 		switch {
 		case !w.Token:
 		case n.Name == AnyNode:
-			b.edge(n, WorkloadNode(w), "its token lies on the node it runs on", []access.Ref{w.Ref}, nil)
+			b.edge(n, SubjectNode(w.Account), "its token lies on the node of a pod that has it", []access.Ref{w.Ref}, nil)
 		case w.Node == n.Name && w.Node != "":
-			b.edge(n, WorkloadNode(w), "its token lies on this node", []access.Ref{w.Ref}, nil)
+			b.edge(n, SubjectNode(w.Account), "its token lies there, a pod has it", []access.Ref{w.Ref}, nil)
 		case w.EveryNode:
-			b.edge(n, WorkloadNode(w), "it runs on every node, and its token lies there", []access.Ref{w.Ref}, nil)
+			b.edge(n, SubjectNode(w.Account), "its token lies there, a pod on every node has it", []access.Ref{w.Ref}, nil)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/seawall-security/seawall/internal/detect/rbac/access"
 	"github.com/seawall-security/seawall/internal/detect/rbac/escalation"
 	"github.com/seawall-security/seawall/internal/detect/rbac/power"
+	"github.com/seawall-security/seawall/internal/detect/rbac/rbactest"
 	"github.com/seawall-security/seawall/internal/detect/rbac/workload"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
@@ -245,7 +246,7 @@ func TestWorkloads(t *testing.T) {
 	for name, want := range map[string][]string{
 		"token":     {"ServiceAccount/shop/web", "cluster-admin"},
 		"none":      nil,
-		"neighbour": {"root on node n1", "Pod/shop/token", "ServiceAccount/shop/web", "cluster-admin"},
+		"neighbour": {"root on node n1", "ServiceAccount/shop/web", "cluster-admin"},
 		"elsewhere": nil,
 		"somewhere": nil,
 	} {
@@ -256,8 +257,60 @@ func TestWorkloads(t *testing.T) {
 	g = build(func(w *world) {
 		w.input.Workloads = append(w.input.Workloads, workload.Workload{Ref: access.Ref{Kind: "DaemonSet", Namespace: "shop", Name: "agent"}, Account: account, Token: true, EveryNode: true})
 	})
-	if diff := cmp.Diff([]string{"root on its node", "DaemonSet/shop/agent", "ServiceAccount/shop/web", "cluster-admin"}, positions(g, node("Pod", "shop", "somewhere"))); diff != "" {
+	if diff := cmp.Diff([]string{"root on its node", "ServiceAccount/shop/web", "cluster-admin"}, positions(g, node("Pod", "shop", "somewhere"))); diff != "" {
 		t.Errorf("beside a DaemonSet (-want +got):\n%s", diff)
+	}
+}
+
+// TestDaemonSets: on which nodes of the control plane a DaemonSet runs is known from taints and tolerations.
+func TestDaemonSets(t *testing.T) {
+	t.Parallel()
+	const daemons = `
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {namespace: shop, name: plain}
+spec: {template: {spec: {containers: [{name: c, securityContext: {privileged: true}}]}}}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {namespace: shop, name: tolerant}
+spec: {template: {spec: {tolerations: [{key: control, operator: Exists, effect: NoSchedule}], containers: [{name: c, securityContext: {privileged: true}}]}}}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {namespace: shop, name: everything}
+spec: {template: {spec: {tolerations: [{operator: Exists}], containers: [{name: c, securityContext: {privileged: true}}]}}}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {namespace: shop, name: selected}
+spec: {template: {spec: {nodeSelector: {a: b}, tolerations: [{operator: Exists}], containers: [{name: c, securityContext: {privileged: true}}]}}}
+`
+	for _, c := range []struct {
+		taints []workload.Taint
+		reach  string
+	}{
+		{nil, "plain tolerant everything"},
+		{[]workload.Taint{{Key: "control", Effect: "NoSchedule"}}, "tolerant everything"},
+		{[]workload.Taint{{Key: "control", Effect: "NoExecute"}}, "everything"},
+		{[]workload.Taint{{Key: "busy", Effect: "PreferNoSchedule"}}, "plain tolerant everything"},
+	} {
+		w := &world{t: t}
+		w.input.ControlPlane, w.input.Taints = map[string]bool{"cp": true, "n1": false}, map[string][]workload.Taint{"cp": c.taints}
+		w.input.Workloads, _ = workload.Read(rbactest.Objects(t, daemons), &access.Set{})
+		g := w.graph()
+		var reach []string
+		for _, d := range w.input.Workloads {
+			if path := positions(g, escalation.WorkloadNode(&d)); path != nil {
+				reach = append(reach, d.Name)
+				if diff := cmp.Diff([]string{"root on node cp", "cluster-admin"}, path); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", d.Name, diff)
+				}
+			}
+		}
+		if got := strings.Join(reach, " "); got != c.reach {
+			t.Errorf("with taints %v %s, want %s", c.taints, got, c.reach)
+		}
 	}
 }
 

@@ -103,6 +103,8 @@ type Input struct {
 	Workloads []workload.Workload
 	// ControlPlane are the cluster's nodes, true for those that run the control plane. Nil when not known (manifests).
 	ControlPlane map[string]bool
+	// Taints are those of ControlPlane's nodes.
+	Taints map[string][]workload.Taint
 	// Managed: the control plane is out of the reach of every pod.
 	Managed bool
 	// Gone are powers that this version of Kubernetes does not give.

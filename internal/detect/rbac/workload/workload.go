@@ -26,7 +26,8 @@ type Workload struct {
 	// Node is the node it is bound to; "" when not known.
 	Node string
 	// EveryNode: a DaemonSet that no selector or affinity keeps off nodes.
-	EveryNode bool
+	EveryNode   bool
+	tolerations []toleration
 	// Host lists what makes a shell in it root on its node, with the field that says so.
 	Host []Way
 	// Secrets are the names of the Secrets it mounts or reads as environment.
@@ -38,12 +39,38 @@ type Workload struct {
 // Way is a way from a container to its node.
 type Way struct{ Field, What string }
 
+// Taint keeps pods off a node that do not tolerate it
+// (https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/).
+type Taint struct {
+	Key    string `json:"key"`
+	Value  string `json:"value"`
+	Effect string `json:"effect"`
+}
+
+type toleration struct {
+	Key      string `json:"key"`
+	Operator string `json:"operator"`
+	Value    string `json:"value"`
+	Effect   string `json:"effect"`
+}
+
+// Tolerates says whether pods may run on a node with these taints.
+func (w *Workload) Tolerates(taints []Taint) bool {
+	return !slices.ContainsFunc(taints, func(taint Taint) bool {
+		return taint.Effect != "PreferNoSchedule" && !slices.ContainsFunc(w.tolerations, func(t toleration) bool {
+			return (t.Effect == "" || t.Effect == taint.Effect) &&
+				(t.Key == taint.Key && (t.Operator == "Exists" || t.Value == taint.Value) || t.Key == "" && t.Operator == "Exists")
+		})
+	})
+}
+
 // podSpec has what is looked at of a PodSpec.
 type podSpec struct {
 	ServiceAccountName string            `json:"serviceAccountName"`
 	DeprecatedAccount  string            `json:"serviceAccount"`
 	Automount          *bool             `json:"automountServiceAccountToken"`
 	NodeName           string            `json:"nodeName"`
+	Tolerations        []toleration      `json:"tolerations"`
 	NodeSelector       map[string]string `json:"nodeSelector"`
 	Affinity           *struct {
 		Node *struct{} `json:"nodeAffinity"`
@@ -164,6 +191,8 @@ func read(o *seawall.Object, t *template, accounts map[access.Subject]*access.Ac
 		Account: access.Subject{Kind: access.ServiceAccount, Namespace: o.Namespace, Name: cmp.Or(spec.ServiceAccountName, spec.DeprecatedAccount, "default")},
 		Node:    spec.NodeName,
 		Field:   field,
+
+		tolerations: spec.Tolerations,
 	}
 	w.EveryNode = o.Kind == "DaemonSet" && len(spec.NodeSelector) == 0 && (spec.Affinity == nil || spec.Affinity.Node == nil)
 	w.Token = true
