@@ -122,9 +122,15 @@ func (r *role) find(byPath map[string]*seawall.FileFact, configs []seawall.Confi
 // at matches a path with a pattern; "dir/**" is everything below dir, "dir/**.crt"
 // the files below it that end so.
 func at(pattern, p string) bool {
-	dir, suffix, below := strings.Cut(pattern, "**")
-	if below {
-		return strings.HasPrefix(p, dir) && strings.HasSuffix(p, suffix)
+	star := strings.IndexByte(pattern, '*')
+	switch {
+	case star < 0:
+		return p == pattern
+	case !strings.HasPrefix(p, pattern[:star]): // most are elsewhere
+		return false
+	}
+	if _, suffix, below := strings.Cut(pattern, "**"); below {
+		return strings.HasSuffix(p, suffix)
 	}
 	ok, _ := path.Match(pattern, p)
 	return ok
