@@ -19,18 +19,16 @@ import (
 	"testing"
 	"time"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
-	appsv1 "k8s.io/api/apps/v1"
-	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/pod-security-admission/api"
 	"sigs.k8s.io/yaml"
 
 	"github.com/seawall-security/seawall/internal/detect"
 	"github.com/seawall-security/seawall/internal/detect/control"
 	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/source/manifest"
 )
 
 // fixture is what a control is shown: what must fail, and what must pass.
@@ -228,7 +226,7 @@ func TestControls(t *testing.T) {
 }
 
 // TestPatches: a control's patch, applied to what it was offered for, makes the
-// finding go away. Pods are patched as kubectl does, other kinds by merging.
+// finding go away.
 func TestPatches(t *testing.T) {
 	all := fixtures(t)
 	for _, c := range controls(t) {
@@ -257,43 +255,62 @@ func TestPatches(t *testing.T) {
 	}
 }
 
+// apply patches an object as kubectl does: with the types of its kind, custom
+// resources by plain merging.
 func apply(t *testing.T, o seawall.Object, patch []byte) []byte {
 	t.Helper()
-	var out []byte
-	var err error
-	if typed := typeOf(o.Kind); typed != nil {
-		out, err = strategicpatch.StrategicMergePatch(o.JSON, patch, typed)
-	} else {
-		t.Fatalf("%s: add the type to typeOf", o.Kind)
+	typed, err := scheme.Scheme.New(schema.FromAPIVersionAndKind(o.APIVersion, o.Kind))
+	if err != nil {
+		t.Fatal(err)
 	}
+	out, err := strategicpatch.StrategicMergePatch(o.JSON, patch, typed)
 	if err != nil {
 		t.Fatalf("%s: %v", patch, err)
 	}
 	return out
 }
 
-func typeOf(kind string) any {
-	switch kind {
-	case "Pod":
-		return corev1.Pod{}
-	case "Service":
-		return corev1.Service{}
-	case "Namespace":
-		return corev1.Namespace{}
-	case "Deployment":
-		return appsv1.Deployment{}
-	case "Job":
-		return batchv1.Job{}
-	case "Ingress":
-		return networkingv1.Ingress{}
-	case "ValidatingWebhookConfiguration":
-		return admissionv1.ValidatingWebhookConfiguration{}
-	case "ValidatingAdmissionPolicy":
-		return admissionv1.ValidatingAdmissionPolicy{}
-	case "ValidatingAdmissionPolicyBinding":
-		return admissionv1.ValidatingAdmissionPolicyBinding{}
+// TestWeakManifests: the patches offered for the deliberately weak manifests,
+// all applied, leave no finding that had one.
+func TestWeakManifests(t *testing.T) {
+	target, err := manifest.Open([]string{"../../../../test/cluster/posture/weak"}, manifest.Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return nil
+	facts := detect.Facts{Asset: target.Asset(), Now: now}
+	stated, err := target.Facts(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range stated {
+		if f.Object != nil {
+			facts.Objects = append(facts.Objects, *f.Object)
+		}
+	}
+	d, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	findings := func() []seawall.Finding {
+		res, err := d.Detect(context.Background(), facts)
+		if err != nil || res.Partial != "" {
+			t.Fatalf("%v, partial %q", err, res.Partial)
+		}
+		return slices.DeleteFunc(res.Findings, func(f seawall.Finding) bool { return f.Patch == nil })
+	}
+	before := findings()
+	rules := map[string]bool{}
+	for _, f := range before {
+		rules[f.Rule] = true
+		i := slices.IndexFunc(facts.Objects, func(o seawall.Object) bool { return o.Resource() == f.Location.Resource })
+		facts.Objects[i].JSON = apply(t, facts.Objects[i], f.Patch)
+	}
+	if len(rules) < 20 {
+		t.Errorf("only %d rules offered patches", len(rules))
+	}
+	for _, f := range findings() {
+		t.Errorf("still there: %s %s %s: %s", f.Rule, f.Location.Resource, f.Location.Field, f.Evidence)
+	}
 }
 
 // TestComplete: all controls of the package load and compile, with checks that exist.

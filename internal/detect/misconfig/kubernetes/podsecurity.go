@@ -137,23 +137,22 @@ func (p *podSecurity) judge(s *control.Subject, without func(*corev1.PodSpec)) [
 	if pod.err != nil {
 		return []control.Outcome{{Status: seawall.StatusNotEvaluated, Reason: "reading the pod: " + pod.err.Error()}}
 	}
-	judge := func(spec *corev1.PodSpec) *policy.CheckResult {
-		results := c.evaluator.EvaluatePod(api.LevelVersion{Level: c.level, Version: p.version}, &pod.Metadata, spec)
+	t := trial{s, podSecurityPlaces()[id], func(meta *metav1.ObjectMeta, spec *corev1.PodSpec) *policy.CheckResult {
+		results := c.evaluator.EvaluatePod(api.LevelVersion{Level: c.level, Version: p.version}, meta, spec)
 		if len(results) == 0 {
 			return nil
 		}
 		return &results[0]
-	}
+	}}
 	spec := pod.Spec
 	without(&spec)
-	whole := judge(&spec)
-	switch {
+	switch whole := t.judge(&pod.Metadata, &spec); {
 	case whole == nil:
 		return []control.Outcome{{Status: seawall.StatusNotApplicable, Reason: fmt.Sprintf("not part of the Pod Security Standards %s", p.version.String())}}
-	case whole.Allowed:
-		return nil
+	case !whole.Allowed:
+		return t.outcomes(&pod.Metadata, &spec, whole)
 	}
-	return locate(s, &spec, whole, podSecurityPlaces()[id], judge)
+	return nil
 }
 
 // checkID is the upstream check a control is.
@@ -166,52 +165,91 @@ func checkID(c *control.Control) string {
 	return ""
 }
 
-// locate asks the evaluator who is to blame: the pod without any container, or
-// each container as the only one.
-func locate(s *control.Subject, spec *corev1.PodSpec, whole *policy.CheckResult, at place, judge func(*corev1.PodSpec) *policy.CheckResult) []control.Outcome {
+// trial asks the evaluator of one check who in a pod is to blame.
+type trial struct {
+	subject *control.Subject
+	at      place
+	judge   func(*metav1.ObjectMeta, *corev1.PodSpec) *policy.CheckResult
+}
+
+// outcomes blames the pod where it is refused without any container, its
+// annotations likewise, and each container that is refused as the only one. What
+// the pod is blamed for already is put right before its containers are asked about.
+func (t trial) outcomes(meta *metav1.ObjectMeta, spec *corev1.PodSpec, whole *policy.CheckResult) []control.Outcome {
 	evidence := whole.ForbiddenReason
 	if whole.ForbiddenDetail != "" {
 		evidence += ": " + whole.ForbiddenDetail
 	}
 	alone := *spec
 	alone.Containers, alone.InitContainers, alone.EphemeralContainers = nil, nil, nil
-	if !judge(&alone).Allowed {
-		return []control.Outcome{{Field: podField(s, spec, at), Evidence: evidence}}
-	}
+	sound := corev1.PodSpec{OS: spec.OS, HostUsers: spec.HostUsers}
 	var outcomes []control.Outcome
-	blame := func(item map[string]any, result *policy.CheckResult) {
+	if !t.judge(&metav1.ObjectMeta{}, &alone).Allowed {
+		outcomes = append(outcomes, control.Outcome{Field: podField(t.subject, spec, t.at), Evidence: evidence})
+	}
+	if !t.judge(meta, &sound).Allowed {
+		outcomes = append(outcomes, annotated(t.subject, meta, evidence))
+	}
+	if len(outcomes) > 0 {
+		sound.SecurityContext = &corev1.PodSecurityContext{RunAsNonRoot: new(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}}
+		alone = sound
+	}
+	outcomes = append(outcomes, t.containers(spec, alone)...)
+	if len(outcomes) == 0 {
+		return []control.Outcome{{Field: podField(t.subject, spec, t.at), Evidence: evidence}}
+	}
+	return outcomes
+}
+
+// containers blames each container that is refused as the only one of alone.
+func (t trial) containers(spec *corev1.PodSpec, alone corev1.PodSpec) []control.Outcome {
+	var outcomes []control.Outcome
+	n := 0
+	ask := func(with corev1.PodSpec) {
+		item := t.subject.Containers[n]
+		n++
+		result := t.judge(&metav1.ObjectMeta{}, &with)
 		if result.Allowed {
 			return
 		}
 		field, _ := item["_path"].(string)
-		if at.container != "" {
-			field += "." + at.container
+		if t.at.container != "" {
+			field += "." + t.at.container
 		}
 		outcomes = append(outcomes, control.Outcome{Item: item, Field: field, Evidence: fmt.Sprintf("container %v: %s", item["name"], result.ForbiddenReason)})
 	}
-	n := 0
 	for i := range spec.Containers {
-		one := alone
-		one.Containers = spec.Containers[i : i+1]
-		blame(s.Containers[n], judge(&one))
-		n++
+		with := alone
+		with.Containers = spec.Containers[i : i+1]
+		ask(with)
 	}
 	for i := range spec.InitContainers {
-		one := alone
-		one.InitContainers = spec.InitContainers[i : i+1]
-		blame(s.Containers[n], judge(&one))
-		n++
+		with := alone
+		with.InitContainers = spec.InitContainers[i : i+1]
+		ask(with)
 	}
 	for i := range spec.EphemeralContainers {
-		one := alone
-		one.EphemeralContainers = spec.EphemeralContainers[i : i+1]
-		blame(s.Containers[n], judge(&one))
-		n++
-	}
-	if len(outcomes) == 0 {
-		return []control.Outcome{{Field: podField(s, spec, at), Evidence: evidence}}
+		with := alone
+		with.EphemeralContainers = spec.EphemeralContainers[i : i+1]
+		ask(with)
 	}
 	return outcomes
+}
+
+// annotated blames annotations, which set AppArmor profiles before there were fields.
+func annotated(s *control.Subject, meta *metav1.ObjectMeta, evidence string) control.Outcome {
+	gone := map[string]any{}
+	for name := range meta.Annotations {
+		if strings.HasPrefix(name, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix) {
+			gone[name] = nil
+		}
+	}
+	steps := strings.Split(strings.TrimSuffix(s.Path, "spec")+"metadata", ".")
+	patch := map[string]any{"annotations": gone}
+	for i := len(steps) - 1; i >= 0; i-- {
+		patch = map[string]any{steps[i]: patch}
+	}
+	return control.Outcome{Field: strings.Join(steps, ".") + ".annotations", Evidence: evidence, Patch: patch}
 }
 
 // podField is the field of the pod that a check is about.

@@ -15,7 +15,7 @@ import (
 // TestDeprecatedTable holds the table against what upstream's types say of themselves.
 func TestDeprecatedTable(t *testing.T) {
 	lifetimes := apiLifetimes()
-	unlisted := []string{"Scale", "Eviction", "DeploymentRollback", "AdmissionReview", "TokenReview", "SelfSubjectReview", "LocalSubjectAccessReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview", "SubjectAccessReview", "Event"}
+	unlisted := []string{"Scale", "Eviction", "DeploymentRollback", "AdmissionReview", "TokenReview", "SelfSubjectReview", "LocalSubjectAccessReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview", "SubjectAccessReview", "Event", "ConversionReview"}
 	compared := 0
 	for gvk := range scheme.Scheme.AllKnownTypes() {
 		o, err := scheme.Scheme.New(gvk)
