@@ -222,8 +222,8 @@ func (c *commands) reportCommand() *cobra.Command {
 		Short: "Report on a framework's requirements",
 		Long: `Report on a framework's requirements, by scan reports already saved (--input, several
 of them make one report) or by a scan made now: KIND and TARGET are what 'seawall scan'
-takes; flags of the scan stand after --. Such a scan looks for everything unless
---scanners says otherwise.
+takes; flags of the scan stand after --. Such a scan looks for everything, on a host
+and in a cluster for vulnerabilities and misconfiguration, unless --scanners says otherwise.
 
 A requirement passes only when something was looked at and nothing was left open.
 --fail-on and --alert-on are thresholds: fail is reached by requirements that fail,
