@@ -208,9 +208,11 @@ func (j *joiner) configured(component, kind string) {
 		if j.file(c, kind); c.Data["unread"] == "" {
 			continue
 		}
-		if found := j.facts("kubernetes/config/" + kind); len(found) == 1 && within(found[0].Path, "var/lib/kubelet/pods/") {
-			delete(c.Data, "unread")
-			apply(c.Data, flatJSON(found[0].Data["json"]))
+		for _, found := range j.facts("kubernetes/config/" + kind) {
+			if within(found.Path, "var/lib/kubelet/pods/") {
+				delete(c.Data, "unread")
+				apply(c.Data, flatJSON(found.Data["json"]))
+			}
 		}
 	}
 }
