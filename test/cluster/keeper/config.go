@@ -266,13 +266,15 @@ func (c *cluster) kubeletConfig() map[string]any {
 }
 
 func (c *cluster) proxyConfig(kubeconfig string) map[string]any {
-	return map[string]any{
+	config := map[string]any{
 		"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
 		"mode": "nftables", "clusterCIDR": c.slot.pods(),
 		"clientConnection": map[string]any{"kubeconfig": kubeconfig},
 		// These are the real machine's.
 		"conntrack": map[string]any{"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
 	}
+	merge(config, c.spec.Options.ProxyConfig)
+	return config
 }
 
 // merge puts the fields of over into config, maps into maps; null takes a field away.

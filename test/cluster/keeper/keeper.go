@@ -143,7 +143,7 @@ func (c *cluster) start(ctx context.Context) error {
 		binds = append(binds, node.Bind{Source: c.spec.Kube, Target: bin + program})
 	}
 	for source, target := range map[string]string{
-		"etc-kubernetes": etc, "etc-cni": "/etc/cni/net.d", "audit": auditDir, "run-containerd": "/run/containerd",
+		"etc-kubernetes": etc, "etc-cni": "/etc/cni/net.d", "audit": auditDir, "run-containerd": "/run/containerd", "pods": "/var/log/pods",
 		"var-lib-containerd": "/var/lib/containerd", "var-lib-kubelet": "/var/lib/kubelet",
 	} {
 		source = filepath.Join(c.slot.dir, source)
@@ -240,6 +240,9 @@ func (c *cluster) wait(ctx context.Context, program string, ask func(context.Con
 		err := ask(ctx)
 		if err == nil {
 			return nil
+		}
+		if crashed := c.crashedPod(); crashed != "" {
+			return fmt.Errorf("%s does not stay up:\n%s", filepath.Base(filepath.Dir(crashed)), lastLines(crashed, 15))
 		}
 		select {
 		case e := <-c.failed:

@@ -5,6 +5,8 @@ package keeper
 import (
 	"context"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -121,6 +123,19 @@ func (c *cluster) applyKubeadm(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// crashedPod is the log of a static pod's container that kubelet starts for the third time.
+func (c *cluster) crashedPod() string {
+	for _, program := range controlPlane() {
+		dirs, _ := filepath.Glob(filepath.Join(c.slot.dir, "pods", "kube-system_"+program+"-*", program))
+		for _, dir := range dirs {
+			if _, err := os.Stat(filepath.Join(dir, "2.log")); err == nil {
+				return filepath.Join(dir, "1.log")
+			}
+		}
+	}
+	return ""
 }
 
 // mirrored waits until the API server shows the static pods.

@@ -31,8 +31,8 @@ func Spawn(ctx context.Context, program string, spec Spec) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(log.Name())
 	defer log.Close()
+	os.Remove(log.Name())
 	cmd := exec.Command(program, "keep")
 	cmd.Stderr = log
 	// An interrupt from a terminal is for the tests; the keeper notices that they end.
@@ -62,7 +62,7 @@ func Spawn(ctx context.Context, program string, spec Spec) (*State, error) {
 	}
 	if r.Error != "" {
 		_ = cmd.Wait() // its error is in r
-		said, _ := os.ReadFile(log.Name())
+		said, _ := io.ReadAll(io.NewSectionReader(log, 0, 1<<20))
 		return nil, errors.Join(fmt.Errorf("starting a cluster: %s\n%s", r.Error, said), ctx.Err())
 	}
 	stdout.Close()

@@ -22,6 +22,8 @@ type Options struct {
 	Flags map[string]map[string]string
 	// KubeletConfig is merged over the usual KubeletConfiguration (a null takes a field away).
 	KubeletConfig map[string]any
+	// ProxyConfig is merged over the usual KubeProxyConfiguration.
+	ProxyConfig map[string]any
 	// AuditPolicy is an audit policy file; the log is in Cluster.AuditLog.
 	AuditPolicy string
 	// Encryption is an EncryptionConfiguration file.

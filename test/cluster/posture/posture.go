@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/seawall-security/seawall/test/cluster/cluster"
+	"github.com/seawall-security/seawall/test/cluster/image"
 )
 
 //go:embed weak hardened
@@ -38,31 +39,39 @@ func Weak() cluster.Options {
 			"kube-apiserver": {
 				"anonymous-auth": "true", "authorization-mode": "ABAC,AlwaysAllow", "authorization-policy-file": "/etc/kubernetes/abac.jsonl",
 				"token-auth-file": "/etc/kubernetes/tokens.csv", "profiling": "true", "service-account-lookup": "false",
-				"enable-admission-plugins": "AlwaysAdmit", "disable-admission-plugins": "NamespaceLifecycle,NodeRestriction",
+				"service-account-key-file": "/etc/kubernetes/pki/apiserver.key", "service-account-signing-key-file": "/etc/kubernetes/pki/apiserver.key",
+				"runtime-config": "api/alpha=true", "requestheader-allowed-names": "", "enable-bootstrap-token-auth": "true",
+				"enable-admission-plugins": "AlwaysAdmit", "disable-admission-plugins": "NamespaceLifecycle,NodeRestriction,PodSecurity",
 				"kubelet-client-certificate": unset, "kubelet-client-key": unset,
 				"etcd-servers": "http://127.0.0.1:2379", "etcd-cafile": unset, "etcd-certfile": unset, "etcd-keyfile": unset,
 				"tls-cipher-suites": weakCiphers, "tls-min-version": "VersionTLS10", "request-timeout": "24h",
 			},
 			"kube-controller-manager": {
 				"profiling": "true", "use-service-account-credentials": "false", "bind-address": "0.0.0.0",
-				"terminated-pod-gc-threshold": "0", "root-ca-file": unset,
+				"terminated-pod-gc-threshold": "0", "root-ca-file": unset, "service-account-private-key-file": "/etc/kubernetes/pki/apiserver.key",
+				"cluster-signing-duration": "87600h", "feature-gates": "RotateKubeletServerCertificate=false", "tls-cipher-suites": weakCiphers,
 			},
-			"kube-scheduler": {"profiling": "true", "bind-address": "0.0.0.0"},
+			"kube-scheduler": {"profiling": "true", "bind-address": "0.0.0.0", "tls-cipher-suites": weakCiphers},
 			"etcd": {
 				"listen-client-urls": "http://0.0.0.0:2379", "advertise-client-urls": "http://127.0.0.1:2379",
 				"listen-peer-urls": "http://127.0.0.1:2380", "initial-advertise-peer-urls": "http://127.0.0.1:2380",
 				"initial-cluster": "etcd=http://127.0.0.1:2380", "name": "etcd",
-				"client-cert-auth": "false", "peer-client-cert-auth": "false", "auto-tls": "true", "peer-auto-tls": "true",
+				"client-cert-auth": "false", "peer-client-cert-auth": "false", "auto-tls": "true", "peer-auto-tls": "true", "listen-metrics-urls": "http://0.0.0.0:2381",
 				"cert-file": unset, "key-file": unset, "trusted-ca-file": unset,
 				"peer-cert-file": unset, "peer-key-file": unset, "peer-trusted-ca-file": unset,
 			},
+			"kubelet": {"streaming-connection-idle-timeout": "0s"},
 		},
+		ProxyConfig: map[string]any{"metricsBindAddress": "0.0.0.0:10249", "enableProfiling": true},
 		KubeletConfig: map[string]any{
 			"authentication": map[string]any{"anonymous": map[string]any{"enabled": true}, "webhook": map[string]any{"enabled": false}, "x509": nil},
 			"authorization":  map[string]any{"mode": "AlwaysAllow"},
 			"tlsCertFile":    nil, "tlsPrivateKeyFile": nil, "tlsCipherSuites": ciphers(weakCiphers),
 			"readOnlyPort": 10255, "protectKernelDefaults": false, "makeIPTablesUtilChains": false, "eventRecordQPS": 0,
-			"streamingConnectionIdleTimeout": "0s", "rotateCertificates": false, "podPidsLimit": -1, "seccompDefault": false,
+			"healthzBindAddress": "0.0.0.0", "allowedUnsafeSysctls": []any{"net.*"}, "tlsMinVersion": "VersionTLS10",
+			"enableSystemLogHandler": true, "enableSystemLogQuery": true, "staticPodURL": "http://127.0.0.1:9/pods.yaml",
+			"featureGates":       map[string]any{"RotateKubeletServerCertificate": false, "NodeLogQuery": true},
+			"rotateCertificates": false, "podPidsLimit": -1, "seccompDefault": false,
 		},
 	}
 }
@@ -101,8 +110,18 @@ func Hardened() cluster.Options {
 // Apply makes the objects of a kind ("weak", "hardened") on c and waits for the pods called web.
 func Apply(t testing.TB, c *cluster.Cluster, kind string) {
 	t.Helper()
-	image := c.Busybox(t)
-	c.Apply(t, "default", strings.ReplaceAll(read(kind+"/manifests.yaml"), "IMAGE", image))
+	busybox, err := image.Busybox("/bin/busybox", "sleep", "2147483647")
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := busybox.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned := "seawall.test/busybox@" + digest.String()
+	c.ImportImage(t, pinned, busybox)
+	c.ImportImage(t, "seawall.test/busybox:1", busybox)
+	c.Apply(t, "default", strings.ReplaceAll(read(kind+"/manifests.yaml"), "IMAGE", pinned))
 	c.Wait(t, "the workloads", func() error { return c.Ready(t.Context(), "shop", "web") })
 }
 
