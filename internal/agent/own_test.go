@@ -177,7 +177,7 @@ func TestOwnRules(t *testing.T) {
 			[]request{{verb: "create", object: "events shop/e"}, {user: "system:serviceaccount:kube-system:namespace-controller", verb: "deletecollection", object: "events shop/"}},
 		},
 		"Privileged pod created": {
-			[]request{{verb: "create", object: "pods shop/p", body: privileged}},
+			[]request{{verb: "create", object: "pods shop/p", body: privileged}, {verb: "patch", code: 201, object: "pods shop/p", body: privileged}},
 			[]request{{verb: "create", object: "pods shop/p", body: `{"spec":{"containers":[{"image":"a"}]}}`}, {user: "system:serviceaccount:kube-system:daemon-set-controller", verb: "create", object: "pods shop/p", body: privileged}, {verb: "create", object: "pods shop/p", body: privileged, code: 403}},
 		},
 		"Pod that shares its node's namespaces created": {

@@ -277,7 +277,7 @@ func TestMistakes(t *testing.T) {
 		"- macro: a\n  condition: container.privileged = maybe\n":                                                    `true or false, never "maybe"`,
 		"- rule: x\n  condition: proc.name=a\n  output: o\n":                                                         `0.yaml:1:3: rule "x" has no priority`,
 		"- rule: x\n  condition: proc.name=a\n  output: o\n  priority: BAD\n":                                        "0.yaml:4:13: priority",
-		"- rule: x\n  conditon: proc.name=a\n  output: o\n  priority: INFO\n":                                        `0.yaml:2:3: unknown key "conditon"`,
+		"- rule: x\n  condtion: proc.name=a\n  output: o\n  priority: INFO\n":                                        `0.yaml:2:3: unknown key "condtion"`,
 		"- rule: x\n  append: true\n  condition: proc.name=a\n":                                                      `rule "x" is changed before it is defined`,
 		"- list: l\n  append: true\n  items: []\n":                                                                   `list "l" is appended to before it is defined`,
 		"- thing: x\n": "want one of rule, macro, list",

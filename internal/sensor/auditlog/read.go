@@ -104,7 +104,7 @@ func nextLine(in *bufio.Reader, buf *[]byte) ([]byte, error) {
 		if len(*buf) > MaxEvent {
 			return nil, fmt.Errorf("longer than %d MiB: %w", MaxEvent>>20, seawall.ErrBound)
 		}
-		if err != bufio.ErrBufferFull {
+		if !errors.Is(err, bufio.ErrBufferFull) {
 			return *buf, err
 		}
 	}
