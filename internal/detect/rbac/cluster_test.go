@@ -16,6 +16,7 @@ import (
 	"github.com/seawall-security/seawall/internal/detect"
 	"github.com/seawall-security/seawall/internal/detect/rbac"
 	"github.com/seawall-security/seawall/internal/detect/rbac/access"
+	"github.com/seawall-security/seawall/internal/detect/rbac/escalation"
 	"github.com/seawall-security/seawall/internal/seawall"
 	sourcecluster "github.com/seawall-security/seawall/internal/source/cluster"
 	"github.com/seawall-security/seawall/test/cluster/cluster"
@@ -66,6 +67,7 @@ func TestRealCluster(t *testing.T) {
 	t.Run("clean", func(t *testing.T) { nothingFound(t, c) })
 	t.Run("reviews", func(t *testing.T) { sameReviews(t, c) })
 	t.Run("binding", func(t *testing.T) { bindingGoes(t, c) })
+	t.Run("token", func(t *testing.T) { tokenLeads(t, c) })
 	t.Run("fixes", func(t *testing.T) { fixesWork(t, c) })
 }
 
@@ -353,6 +355,60 @@ func bindingGoes(t *testing.T, c *cluster.Cluster) {
 	if _, err := account.Get(t.Context(), "/version"); err != nil {
 		t.Errorf("what everybody may is gone, too: %v", err)
 	}
+}
+
+const tokens = `
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: weak}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: old, annotations: {kubernetes.io/service-account.name: operator}}
+type: kubernetes.io/service-account-token
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: weak}
+rules: [{apiGroups: [""], resources: [secrets], resourceNames: [old], verbs: [get]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: weak}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: weak}
+subjects: [{kind: ServiceAccount, name: weak, namespace: NAMESPACE}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: weak}
+spec: {serviceAccountName: weak, containers: [{name: c, image: none.invalid/c:1, imagePullPolicy: Never}]}
+`
+
+// tokenLeads: an account that may read one Secret is as strong as the account whose token is in it, and walks the path to show it.
+func tokenLeads(t *testing.T, c *cluster.Cluster) {
+	ns := c.Namespace(t)
+	c.Apply(t, ns, strings.ReplaceAll(admin+"---"+tokens, "NAMESPACE", ns))
+	t.Cleanup(func() {
+		if err := c.Delete(context.Background(), "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/"+ns+"-operator"); err != nil {
+			t.Error(err)
+		}
+	})
+	var steps []string
+	for _, s := range rbac.Analyse(read(t, c)).Steps(escalation.Node{Kind: "Pod", Namespace: ns, Name: "weak"}) {
+		steps = append(steps, s.Position)
+	}
+	want := []string{"ServiceAccount/" + ns + "/weak", "ServiceAccount/" + ns + "/operator", "cluster-admin"}
+	if diff := cmp.Diff(want, steps); diff != "" {
+		t.Errorf("path (-want +got):\n%s", diff)
+	}
+	weak := c.As(t, "system:serviceaccount:"+ns+":weak", access.AllAccounts, access.AllAccounts+":"+ns)
+	c.Wait(t, "the token controller to fill the secret", func() error {
+		secret, err := weak.Get(t.Context(), "/api/v1/namespaces/"+ns+"/secrets/old")
+		if err == nil && secret.String("data", "token") == "" {
+			err = fmt.Errorf("it is empty")
+		}
+		return err
+	})
 }
 
 // failing are the findings of one namespace, that of the default account's left out.

@@ -202,7 +202,7 @@ type Set struct {
 	Roles    []*Role
 	Bindings []*Binding
 	Accounts []*Account
-	// Resources are what Resolve knows besides the built-in ones.
+	// resources are what Resolve knows besides the built-in ones.
 	resources []Resource
 
 	users, groups map[string][]*Binding

@@ -77,7 +77,7 @@ func (n Node) String() string {
 // Edge is one step.
 type Edge struct {
 	From, To int
-	// Why completes "…, because": one clause.
+	// Why says what the one at From may or has: one clause.
 	Why string
 	// Proof are the objects that allow it; empty for what follows from the position itself.
 	Proof []access.Ref
@@ -181,7 +181,7 @@ func (g *Graph) Path(from Node) []Edge {
 	return path
 }
 
-// Edge of a path in words: "ServiceAccount/shop/ci: run any pod in shop, because it may create pods (RoleBinding/shop/ci, Role/shop/ci)".
+// Step writes an edge in words: "run any pod in shop: may create pods (RoleBinding/shop/ci, Role/shop/ci)".
 func (g *Graph) Step(e Edge) string {
 	s := g.Nodes[e.To].String() + ": " + e.Why
 	if len(e.Proof) > 0 {

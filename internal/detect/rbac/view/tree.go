@@ -9,7 +9,6 @@
 package view
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,7 +21,7 @@ import (
 // bundle is how many leaves of one kind beside each other become one box.
 const bundle = 5
 
-// MaxLeaves bounds the drawing; what is beyond is counted in the root's label.
+// maxLeaves bounds the drawing; what is beyond is counted below it.
 const maxLeaves = 300
 
 // box is one position in the drawing.
@@ -169,7 +168,7 @@ func (b *box) family() string {
 
 // empty is what a drawing without paths says.
 func empty(a *rbac.Analysis) string {
-	if reason := cmp.Or(strings.Join(a.Unread(), "; ")); reason != "" {
+	if reason := strings.Join(a.Unread(), "; "); reason != "" {
 		return "No path to cluster-admin was found, but not everything could be read: " + reason
 	}
 	return "No path from a workload, account or person to cluster-admin was found."
