@@ -6,6 +6,7 @@ package posture
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -62,7 +63,7 @@ Nothing is fetched. A file that cannot be read is named, and the others go on.`,
 				}
 				return named(opened, s.Settings().Name), nil
 			}}
-			target.Name = command.JoinWords(paths)
+			target.Name = strings.Join(paths, " ")
 			err := s.Run(cmd, []scan.Target{target}, func(cfg *scan.Config) { cfg.Collectors = nil })
 			if opened != nil && opened.Left() > 0 && !s.Settings().Quiet {
 				fmt.Fprintf(env.Stderr, "seawall: %s left out: no Kubernetes objects\n", command.Plural(opened.Left(), "document"))

@@ -21,7 +21,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/seawall-security/seawall/internal/seawall"
@@ -34,7 +33,7 @@ type Options struct {
 	Kubeconfig string
 	// Context picks from the kubeconfig; "" is its current one.
 	Context string
-	// Namespace restricts what is read of namespaced resources; "" is all.
+	// Namespace restricts what is read to one namespace and to what has none; "" is all.
 	Namespace string
 	// Certificates also reads the public certificates of TLS secrets. Reading a
 	// secret gives its private key, too: it is dropped at once.
@@ -45,8 +44,6 @@ type Options struct {
 	Getenv func(string) string
 	// Progress receives the objects read; may be nil. It is called by one goroutine at a time.
 	Progress func(seawall.Progress)
-	// Logger is for retries; nil discards.
-	Logger *slog.Logger
 	// Wait pauses before another try; nil really waits.
 	Wait func(context.Context, time.Duration) error
 }
@@ -66,9 +63,6 @@ type Target struct {
 func Open(ctx context.Context, o Options) (*Target, error) {
 	if o.Getenv == nil {
 		o.Getenv = func(string) string { return "" }
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	config, name, err := o.load()
 	if err != nil {
@@ -124,11 +118,11 @@ func explain(name, host string, err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.As(err, &st) && st.code == 401:
-		return seawall.WithHint(fmt.Errorf("cluster %s: %w: the credentials are not accepted: %w", name, seawall.ErrUnreadable, err),
+		return seawall.WithHint(fmt.Errorf("%s: %w: the credentials are not accepted: %w", name, seawall.ErrUnreadable, err),
 			"check with: kubectl auth whoami")
 	case errors.As(err, &st):
-		return fmt.Errorf("cluster %s: %w: %w", name, seawall.ErrUnreadable, err)
+		return fmt.Errorf("%s: %w: %w", name, seawall.ErrUnreadable, err)
 	}
-	return seawall.WithHint(fmt.Errorf("cluster %s at %s: %w: %w", name, host, seawall.ErrUnreadable, err),
+	return seawall.WithHint(fmt.Errorf("%s at %s: %w: %w", name, host, seawall.ErrUnreadable, err),
 		"is the cluster up, and is this the context you mean? See: kubectl config get-contexts")
 }

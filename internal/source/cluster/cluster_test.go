@@ -241,9 +241,10 @@ func TestNamespace(t *testing.T) {
 		"/api/v1/namespaces/shop/configmaps": {thing("shop", "mine", nil)},
 		"/api/v1/configmaps":                 {thing("other", "theirs", nil)},
 		"/api/v1/nodes":                      {thing("", "n", nil)},
+		"/api/v1/namespaces":                 {thing("", "shop", nil), thing("", "other", nil)},
 	}}
 	got := take(t, f, cluster.Options{Namespace: "shop"})
-	if diff := cmp.Diff([]string{"ConfigMap/shop/mine", "Node/n"}, keys(got.objects)); diff != "" {
+	if diff := cmp.Diff([]string{"ConfigMap/shop/mine", "Namespace/shop", "Node/n"}, keys(got.objects)); diff != "" {
 		t.Error(diff)
 	}
 	if got.of("kubernetes/read", "configmaps")["namespace"] != "shop" || got.of("kubernetes/read", "nodes")["namespace"] != "" {

@@ -20,7 +20,7 @@ import (
 // refusals. The real one is the proof (test/cluster); this one can be made to fail.
 type fake struct {
 	t testing.TB
-	// resources are "v1 pods Pod namespaced" by list path: "/api/v1/pods".
+	// lists are objects by the path of their list: "/api/v1/pods".
 	lists map[string][]map[string]any
 	// before answers first, where it returns true.
 	before func(w http.ResponseWriter, r *http.Request) bool
@@ -161,6 +161,9 @@ func (f *fake) list(w http.ResponseWriter, r *http.Request) {
 func selected(o map[string]any, selector string) bool {
 	if selector == "" {
 		return true
+	}
+	if name, ok := strings.CutPrefix(selector, "metadata.name="); ok {
+		return o["metadata"].(map[string]any)["name"] == name
 	}
 	kind, _ := o["type"].(string)
 	for part := range strings.SplitSeq(selector, ",") {

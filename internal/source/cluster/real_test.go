@@ -28,9 +28,10 @@ func snapshot(t *testing.T, o cluster.Options) taken {
 	}
 	out := taken{target: target, objects: map[string]string{}}
 	for _, f := range facts {
-		if f.Object != nil {
+		switch {
+		case f.Object != nil:
 			out.objects[f.Object.Resource()] = string(f.Object.JSON)
-		} else {
+		case f.Config != nil:
 			out.configs = append(out.configs, *f.Config)
 		}
 	}

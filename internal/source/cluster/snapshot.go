@@ -90,7 +90,8 @@ func (s *snapshot) sum() {
 	s.configs = append(s.configs, object.Components(objects)...)
 }
 
-// facts are the objects in the order of want, then the configurations.
+// facts are the objects in the order of want, then the configurations, then what
+// the cluster runs on.
 func (s *snapshot) facts() []seawall.Fact {
 	var out []seawall.Fact
 	for _, o := range slices.Concat(s.lists...) {
@@ -99,6 +100,10 @@ func (s *snapshot) facts() []seawall.Fact {
 	slices.SortStableFunc(s.configs, compareConfigs)
 	for i := range s.configs {
 		out = append(out, seawall.Fact{Config: &s.configs[i]})
+	}
+	packages := object.Packages(s.target.version.GitVersion, slices.Concat(s.lists...))
+	for i := range packages {
+		out = append(out, seawall.Fact{Package: &packages[i]})
 	}
 	return out
 }
@@ -111,12 +116,17 @@ func (s *snapshot) list(ctx context.Context, i int) error {
 		s.note("kubernetes/read", map[string]string{"resource": w.String(), "served": "false"})
 		return nil
 	}
-	objects, err := s.collect(ctx, w, sv, sv.list(w, s.target.options.Namespace), nil, "application/json")
+	restricted := sv.namespaced
+	var query url.Values
+	if ns := s.target.options.Namespace; ns != "" && w.String() == "namespaces" {
+		restricted, query = true, url.Values{"fieldSelector": {"metadata.name=" + ns}}
+	}
+	objects, err := s.collect(ctx, w, sv, sv.list(w, s.target.options.Namespace), query, "application/json")
 	if err != nil {
 		return s.unread(ctx, w.String(), err)
 	}
 	s.lists[i] = objects
-	s.readNote(w.String(), sv.namespaced)
+	s.readNote(w.String(), restricted)
 	return nil
 }
 
@@ -190,9 +200,11 @@ func (s *snapshot) note(kind string, data map[string]string) {
 	s.configs = append(s.configs, seawall.ConfigFact{Kind: kind, Data: data})
 }
 
-func (s *snapshot) readNote(resource string, namespaced bool) {
+// readNote says that a list is complete; one that Options.Namespace restricts is
+// complete as far as that namespace goes, which the fact names.
+func (s *snapshot) readNote(resource string, restricted bool) {
 	data := map[string]string{"resource": resource}
-	if ns := s.target.options.Namespace; ns != "" && namespaced {
+	if ns := s.target.options.Namespace; ns != "" && restricted {
 		data["namespace"] = ns
 	}
 	s.note("kubernetes/read", data)
