@@ -128,7 +128,7 @@ func (a *Analysis) subject(s access.Subject, workloads []access.Ref) SubjectRepo
 	if out.Path != nil {
 		out.Risk = seawall.SeverityCritical
 	}
-	if out.Risk == seawall.SeverityUnknown && len(out.Permissions) > 0 {
+	if out.Risk == seawall.SeverityUnknown {
 		out.Risk = seawall.SeverityNegligible
 	}
 	return out

@@ -38,7 +38,7 @@ const full = {w: +svg.getAttribute('width'), h: +svg.getAttribute('height')};
 let scale = 1;
 function apply() { svg.setAttribute('width', full.w * scale); svg.setAttribute('height', full.h * scale); }
 function zoom(f) { scale = Math.min(4, Math.max(0.08, scale * f)); apply(); }
-function fit() { const s = $('stage'); scale = Math.min(1.2, Math.max(0.75, Math.min((s.clientWidth - 4) / full.w, (s.clientHeight - 4) / full.h))); apply(); s.scrollLeft = s.scrollWidth; }
+function fit() { const s = $('stage'); scale = Math.min(1.2, Math.max(0.6, Math.min((s.clientWidth - 4) / full.w, (s.clientHeight - 4) / full.h))); apply(); }
 $('in').onclick = () => zoom(1.25); $('out').onclick = () => zoom(0.8); $('fit').onclick = fit;
 $('stage').addEventListener('wheel', e => { if (e.ctrlKey) { e.preventDefault(); zoom(e.deltaY < 0 ? 1.1 : 0.9); } }, {passive: false});
 const groups = new Map([...svg.querySelectorAll('g')].map(g => [g.dataset.id, g]));
