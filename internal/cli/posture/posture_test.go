@@ -106,7 +106,7 @@ func TestOffline(t *testing.T) {
 }
 
 // TestNothingAllowed: who may read nothing is told so for every control; nothing
-// passes.
+// passes but what the version alone says.
 func TestNothingAllowed(t *testing.T) {
 	c := cluster.Shared(t)
 	report, code, stderr := run(t, []string{"KUBECONFIG=" + c.UserKubeconfig(t, "seawall-test-noone")}, "cluster")
@@ -114,7 +114,9 @@ func TestNothingAllowed(t *testing.T) {
 		t.Fatalf("exit %d: %s", code, stderr)
 	}
 	for _, f := range report.Findings {
-		if f.Status == seawall.StatusPass || f.Status == seawall.StatusFail {
+		// Which version it is, everybody may know.
+		ofVersion := f.Package != nil && f.Package.Name == "kube-apiserver" || strings.HasPrefix(f.Rule, "SW-VER-")
+		if !ofVersion && (f.Status == seawall.StatusPass || f.Status == seawall.StatusFail) {
 			t.Errorf("%s %s: %s", f.Status, f.Rule, f.Title)
 		}
 	}
