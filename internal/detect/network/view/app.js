@@ -38,25 +38,35 @@
     const count = inside[n].length, cols = Math.max(1, Math.min(12, Math.ceil(Math.sqrt(count * cellH * 1.4 / cellW * 2))));
     return { w: cols * cellW + (cols - 1) * gap + 2 * pad, h: bar + Math.ceil(count / cols) * (cellH + gap) + pad, cols };
   };
-  let total = { w: 0, h: 0 };
+  let total = null;
   function layout() {
     const sizes = N.map((_, n) => sizeOf(n));
-    const area = sizes.reduce((a, s) => a + (s.w + 24) * (s.h + 24), 0);
-    const width = Math.max(...sizes.map((s) => s.w), Math.sqrt(area * 1.15 * Math.max(0.8, stage.clientWidth / Math.max(1, stage.clientHeight))), 300);
+    const area = sizes.reduce((a, s) => a + (s.w + 24) * (s.h + 24), 0), widest = Math.max(200, ...sizes.map((s) => s.w));
     const order = N.map((_, n) => n).sort((a, b) => (sizes[b].h - sizes[a].h) || a - b);
-    let x = 0, y = 70, shelf = 0;
-    place = []; boxOf = [];
+    // Of several widths the one that shows everything largest.
+    let best = null;
+    for (let k = 0.8; k <= 2.6; k += 0.15) {
+      const s = shelves(order, sizes, Math.max(widest, Math.sqrt(area) * k));
+      s.scale = Math.min(stage.clientWidth / s.w, stage.clientHeight / s.h);
+      if (!best || s.scale > best.scale) best = s;
+    }
+    total = best; boxOf = best.boxes; place = [];
+    N.forEach((_, n) => inside[n].forEach((i, k) => {
+      const b = boxOf[n], cols = sizes[n].cols;
+      place[i] = cols ? { x: b.x + pad + (k % cols) * (cellW + gap), y: b.y + bar + 6 + Math.floor(k / cols) * (cellH + gap), w: cellW, h: cellH } : b;
+    }));
+    draw();
+  }
+  function shelves(order, sizes, limit) {
+    const boxes = [];
+    let x = 0, y = 70, shelf = 0, w = 240;
     for (const n of order) {
       const s = sizes[n];
-      if (x > 0 && x + s.w > width) { x = 0; y += shelf + 24; shelf = 0; }
-      boxOf[n] = { x, y, w: s.w, h: s.h };
-      inside[n].forEach((i, k) => {
-        place[i] = s.cols ? { x: x + pad + (k % s.cols) * (cellW + gap), y: y + bar + 6 + Math.floor(k / s.cols) * (cellH + gap), w: cellW, h: cellH } : { x, y, w: s.w, h: s.h };
-      });
-      x += s.w + 24; shelf = Math.max(shelf, s.h);
+      if (x > 0 && x + s.w > limit) { x = 0; y += shelf + 24; shelf = 0; }
+      boxes[n] = { x, y, w: s.w, h: s.h };
+      w = Math.max(w, x + s.w); x += s.w + 24; shelf = Math.max(shelf, s.h);
     }
-    total = { w: width, h: y + shelf };
-    draw();
+    return { boxes, w, h: y + shelf };
   }
   const outsideBox = () => ({ x: total.w / 2 - 110, y: 0, w: 220, h: 40 });
   const cut = (s, n) => (s.length > n ? s.slice(0, n - 1) + "…" : s);
@@ -87,7 +97,7 @@
   let scale = 1, tx = 0, ty = 0;
   function apply() {
     view.setAttribute("transform", `translate(${tx} ${ty}) scale(${scale})`);
-    stage.classList.toggle("far", scale < 0.5);
+    stage.classList.toggle("far", scale < 0.4);
     stage.style.setProperty("--scale", Math.max(scale, 0.22));
   }
   function zoom(by, cx = stage.clientWidth / 2, cy = stage.clientHeight / 2) {
@@ -104,7 +114,7 @@
   function show(box) {
     const x = box.x * scale + tx, y = box.y * scale + ty;
     if (x < 20 || y < 20 || x + box.w * scale > stage.clientWidth - 20 || y + box.h * scale > stage.clientHeight - 20) {
-      if (scale < 0.5) scale = 0.8;
+      if (scale < 0.4) scale = 0.8;
       tx = stage.clientWidth / 2 - (box.x + box.w / 2) * scale; ty = stage.clientHeight / 2 - (box.y + Math.min(box.h, 300) / 2) * scale;
       apply();
     }
