@@ -157,7 +157,7 @@ func TestBrokenCharts(t *testing.T) {
 		{"template", "chart/templates/bad.yaml", "{{ if }}", "chart/templates/bad.yaml:1", "", seawall.ErrCorrupt},
 		{"missing value", "chart/templates/bad.yaml", "\n{{ .Values.a.b }}", "chart/templates/bad.yaml:2", "--values", seawall.ErrCorrupt},
 		{"required value", "chart/templates/bad.yaml", `{{ required "give x" .Values.x }}`, "give x", "--values", seawall.ErrCorrupt},
-		{"YAML", "chart/templates/bad.yaml", "\napiVersion: v1\nkind: Pod\n  x: y\n", "chart/templates/bad.yaml:4", "", seawall.ErrCorrupt},
+		{"YAML", "chart/templates/bad.yaml", "\n{{/* one\ntwo */}}apiVersion: v1\nkind: Pod\n  x: y\n", "chart/templates/bad.yaml:5", "", seawall.ErrCorrupt},
 		{"Chart.yaml", "chart/Chart.yaml", "apiVersion: [", "chart", "", seawall.ErrCorrupt},
 		{"dependency", "chart/Chart.yaml", "apiVersion: v2\nname: app\nversion: 1.0.0\ndependencies: [{name: redis, version: 1.x, repository: 'https://charts.example.org'}]\n", "redis", "helm dependency build", seawall.ErrCorrupt},
 	} {

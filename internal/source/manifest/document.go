@@ -305,11 +305,11 @@ func wrong(line int, err error) error {
 	return &placed{line, err}
 }
 
-// inFile names the file of an error, and its line where one is known.
-func inFile(path string, err error) error {
+// inFile names the file of an error, and its line where one is known, as at has it.
+func inFile(path string, err error, at func(line int) int) error {
 	var p *placed
 	if errors.As(err, &p) {
-		path += ":" + strconv.Itoa(p.line)
+		path += ":" + strconv.Itoa(at(p.line))
 	}
 	var h *seawall.Hinted
 	if errors.As(err, &h) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
@@ -94,15 +95,14 @@ func (r *reading) chart(name string) error {
 		if base := path.Base(file); strings.HasPrefix(base, "_") || base == "NOTES.txt" {
 			continue
 		}
-		first := len(r.objects)
-		if err := r.text(filepath.Join(name, filepath.FromSlash(inner)), []byte(rendered[file]), release); err != nil {
+		at := toTemplate(sources[file], rendered[file])
+		if err := r.text(filepath.Join(name, filepath.FromSlash(inner)), []byte(rendered[file]), release, at); err != nil {
 			return err
 		}
-		toTemplate(r.objects[first:], sources[file], rendered[file])
 	}
 	for _, crd := range c.CRDObjects() {
 		_, inner, _ := strings.Cut(crd.Filename, "/")
-		if err := r.text(filepath.Join(name, filepath.FromSlash(inner)), crd.File.Data, release); err != nil {
+		if err := r.text(filepath.Join(name, filepath.FromSlash(inner)), crd.File.Data, release, func(line int) int { return line }); err != nil {
 			return err
 		}
 	}
@@ -233,23 +233,15 @@ func templatesOf(c *chart.Chart, into map[string]string) {
 	}
 }
 
-// toTemplate makes the lines of objects those of the template they come from.
-func toTemplate(objects []found, template, rendered string) {
-	if len(objects) == 0 {
-		return
-	}
-	lines := align(template, rendered)
-	at := func(line int) int {
-		if line < 1 || line > len(lines) {
+// toTemplate says which line of a template a line of what it rendered to comes
+// from. They are aligned when first asked.
+func toTemplate(template, rendered string) func(line int) int {
+	lines := sync.OnceValue(func() []int { return align(template, rendered) })
+	return func(line int) int {
+		if line < 1 || line > len(lines()) {
 			return 1
 		}
-		return lines[line-1]
-	}
-	for i := range objects {
-		o := &objects[i]
-		inner := o.Lines
-		o.Lines = func(field string) int { return at(inner(field)) }
-		o.Line = at(o.Line)
+		return lines()[line-1]
 	}
 }
 

@@ -117,17 +117,18 @@ func (r *reading) stream(name string, content io.Reader) error {
 		r.problem(fmt.Errorf("%s: %w: %w", name, seawall.ErrUnreadable, err))
 		return nil
 	}
-	return r.text(name, text, "default")
+	return r.text(name, text, "default", func(line int) int { return line })
 }
 
-// text reads the documents of one file. Objects that name no namespace go to release.
-func (r *reading) text(name string, text []byte, release string) error {
+// text reads the documents of one file. Objects that name no namespace go to
+// release; at says which line of the file a line of text is.
+func (r *reading) text(name string, text []byte, release string, at func(line int) int) error {
 	if r.size += int64(len(text)); r.size > maxTotal {
 		return fmt.Errorf("%s: more than %d bytes of manifests: %w", name, int64(maxTotal), seawall.ErrBound)
 	}
 	docs, err := split(text)
 	if err != nil {
-		r.problem(inFile(name, err))
+		r.problem(inFile(name, err, at))
 	}
 	if limit := limitOf(docs); len(text) > limit {
 		r.problem(fmt.Errorf("%s: more than %d bytes: %w", name, limit, seawall.ErrBound))
@@ -136,11 +137,13 @@ func (r *reading) text(name string, text []byte, release string) error {
 	for i := range docs {
 		objects, left, err := docs[i].objects()
 		if err != nil {
-			r.problem(inFile(name, err))
+			r.problem(inFile(name, err, at))
 		}
 		r.left += left
 		for _, o := range objects {
-			o.Path = name
+			inner := o.Lines
+			o.Path, o.Line = name, at(o.Line)
+			o.Lines = func(field string) int { return at(inner(field)) }
 			r.objects = append(r.objects, found{o, release})
 		}
 	}
