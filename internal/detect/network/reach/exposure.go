@@ -90,7 +90,7 @@ func (m *Model) routeExposures(out []Exposure, r *Route, controllers []*Workload
 		}
 		for i := range s.Ports {
 			p := &s.Ports[i]
-			if b.Port != 0 && b.Port != p.Port || b.PortName != "" && b.PortName != p.Name {
+			if !b.Leads(p) {
 				continue
 			}
 			for _, end := range m.Backends(s, p) {

@@ -57,6 +57,11 @@ type RouteBackend struct {
 	PortName string
 }
 
+// Leads says whether a port of the Service is the one the route leads to.
+func (b RouteBackend) Leads(p *ServicePort) bool {
+	return (b.Port == 0 || b.Port == p.Port) && (b.PortName == "" || b.PortName == p.Name)
+}
+
 type serviceJSON struct {
 	Metadata meta `json:"metadata"`
 	Spec     struct {

@@ -230,7 +230,7 @@ func (s *suggester) route(r *reach.Route, exposed map[string]bool) {
 		exposed[b.Namespace+"/"+b.Service] = true
 		for i := range svc.Ports {
 			p := &svc.Ports[i]
-			if b.Port != 0 && b.Port != p.Port || b.PortName != "" && b.PortName != p.Name {
+			if !b.Leads(p) {
 				continue
 			}
 			for _, end := range s.Backends(svc, p) {

@@ -104,14 +104,14 @@ func edges(w io.Writer, m *reach.Model, spaces, workloads map[string]point) {
 		from, to, label := workloads[c.From.ID()], workloads[c.To.ID()], c.From.ID()+" → "+c.To.ID()+": "+c.Ports.String()
 		if count > most {
 			from, to, label = spaces[c.From.Namespace], spaces[c.To.Namespace], c.From.Namespace+" → "+c.To.Namespace
-			if key := [2]string{c.From.Namespace, c.To.Namespace}; from == to || drawn[key] {
+			key := [2]string{c.From.Namespace, c.To.Namespace}
+			if from == to || drawn[key] {
 				continue
-			} else {
-				drawn[key] = true
 			}
+			drawn[key] = true
 		}
 		class := ""
-		if c.Ports.Equal(portset.All()) {
+		if count <= most && c.Ports.Equal(portset.All()) {
 			class = ` class="all"`
 		}
 		x1, y1, x2, y2 := between(from, to)
