@@ -61,7 +61,7 @@
 //	namesSecret(name, value) does a variable with this value look like a credential
 //
 // and the functions of package expression. A missing field is an error, and an
-// error is not-evaluated, never pass: write object.?spec.?hostNetwork.orValue(false),
+// error of pass, applies or each is not-evaluated, never pass: write object.?spec.?hostNetwork.orValue(false),
 // config[?"--profiling"].orValue("true").
 //
 // # Fields and patches

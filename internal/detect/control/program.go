@@ -102,28 +102,21 @@ func (p *program) checked(j *judge, s *Subject, c *compiled, t *tally) {
 		case seawall.StatusNotEvaluated:
 			t.notEvaluated(about, o.Reason)
 		default:
-			f, err := p.outcome(j, about, c, o)
-			if err != nil {
-				t.notEvaluated(about, err.Error())
-				continue
-			}
-			t.add(f)
+			t.add(p.outcome(j, about, c, o))
 		}
 	}
 }
 
 // outcome makes the finding of a failing outcome.
-func (p *program) outcome(j *judge, s *Subject, c *compiled, o *Outcome) (seawall.Finding, error) {
+func (p *program) outcome(j *judge, s *Subject, c *compiled, o *Outcome) seawall.Finding {
 	j.in.Set("item", nil)
 	if o.Item != nil {
 		j.in.Set("item", o.Item)
 	}
 	field := o.Field
-	if field == "" && (o.Item != nil || s.Config != nil || o.Object == nil) {
-		var err error
-		if field, err = p.fieldOf(j, s, o.Item, c); err != nil {
-			return seawall.Finding{}, fmt.Errorf("field: %w", err)
-		}
+	var fieldErr, patchErr error
+	if field == "" && o.Object == nil {
+		field, fieldErr = p.fieldOf(j, s, o.Item, c)
 	}
 	f := p.finding(s, field, o.Evidence)
 	if o.Severity != seawall.SeverityUnknown {
@@ -142,12 +135,22 @@ func (p *program) outcome(j *judge, s *Subject, c *compiled, o *Outcome) (seawal
 	case o.Patch != nil:
 		f.Patch = encode(o.Patch)
 	case o.Object == nil:
-		var err error
-		if f.Patch, err = p.patchFor(j, s, o.Item, c); err != nil {
-			return f, fmt.Errorf("patch: %w", err)
+		f.Patch, patchErr = p.patchFor(j, s, o.Item, c)
+	}
+	return remark(f, fieldErr, nil, patchErr)
+}
+
+// remark notes in the evidence what of a finding could not be made. It fails all the same.
+func remark(f seawall.Finding, field, evidence, patch error) seawall.Finding {
+	for _, part := range []struct {
+		name string
+		err  error
+	}{{"field", field}, {"evidence", evidence}, {"patch", patch}} {
+		if part.err != nil {
+			f.Evidence = strings.TrimSpace(fmt.Sprintf("%s (%s: %v)", f.Evidence, part.name, part.err))
 		}
 	}
-	return f, nil
+	return f
 }
 
 // items judges every element of each.
@@ -182,24 +185,15 @@ func (p *program) one(j *judge, s *Subject, item map[string]any, c *compiled, t 
 		t.passes++
 		return
 	}
-	field, err := p.fieldOf(j, s, item, c)
-	if err != nil {
-		t.notEvaluated(s, "field: "+err.Error())
-		return
-	}
-	evidence := ""
-	if c.evidence == nil {
-		evidence = p.shown(s, item)
-	} else if evidence, err = c.evidence.String(j.in); err != nil {
-		t.notEvaluated(s, "evidence: "+err.Error())
-		return
+	field, fieldErr := p.fieldOf(j, s, item, c)
+	evidence, evidenceErr := p.shown(s, item), error(nil)
+	if c.evidence != nil {
+		evidence, evidenceErr = c.evidence.String(j.in)
 	}
 	f := p.finding(s, field, evidence)
-	if f.Patch, err = p.patchFor(j, s, item, c); err != nil {
-		t.notEvaluated(s, "patch: "+err.Error())
-		return
-	}
-	t.add(f)
+	var patchErr error
+	f.Patch, patchErr = p.patchFor(j, s, item, c)
+	t.add(remark(f, fieldErr, evidenceErr, patchErr))
 }
 
 // unknown is why an expression failed: where it asked for a setting that the fact
@@ -288,7 +282,7 @@ func (p *program) shown(s *Subject, item map[string]any) string {
 		} else if p.Field.Text != "" && !ok {
 			value = p.Field.Text + " is not set"
 		}
-	case m != nil && rest != "" && !strings.Contains(rest, "env"):
+	case m != nil && rest != "" && !mayHoldSecrets(rest):
 		value = rest + display(m, rest)
 	}
 	name, _ := item["name"].(string)
@@ -307,6 +301,12 @@ func (p *program) shown(s *Subject, item map[string]any) string {
 		return name
 	}
 	return name + ": " + value
+}
+
+// mayHoldSecrets is true for the fields of containers that people put credentials into.
+func mayHoldSecrets(field string) bool {
+	name, _, _ := strings.Cut(field, ".")
+	return name == "env" || name == "args" || name == "command"
 }
 
 // display writes a plain value after its name.
