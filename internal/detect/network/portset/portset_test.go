@@ -84,6 +84,29 @@ func TestAlgebra(t *testing.T) {
 	}
 }
 
+// TestTable: a table computes as sets do, whatever it was asked before.
+func TestTable(t *testing.T) {
+	r, table := rand.New(rand.NewPCG(5, 6)), NewTable()
+	for range 3000 {
+		a, _ := random(r)
+		b, _ := random(r)
+		if r.IntN(10) == 0 {
+			b = All()
+		}
+		x, y := table.ID(a), table.ID(b)
+		for what, pair := range map[string][2]Set{
+			"union": {a.Union(b), table.Set(table.Union(x, y))}, "intersection": {a.Intersect(b), table.Set(table.Intersect(x, y))}, "difference": {a.Minus(b), table.Set(table.Minus(x, y))},
+		} {
+			if !pair[0].Equal(pair[1]) {
+				t.Fatalf("%s of %v and %v: %v, want %v", what, a, b, pair[1], pair[0])
+			}
+		}
+		if (x == y) != a.Equal(b) || (x == None) != a.Empty() {
+			t.Fatalf("numbers of %v and %v", a, b)
+		}
+	}
+}
+
 func TestParse(t *testing.T) {
 	for text, want := range map[string]string{
 		"tcp/80": "tcp 80", "UDP/53": "udp 53", "443": "tcp 443", "sctp": "sctp all", "tcp/1-65535": "tcp all", "8000-8080": "tcp 8000-8080",

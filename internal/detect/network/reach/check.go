@@ -292,11 +292,11 @@ func (m *Model) outsideSide(d Direction, w *Workload, addresses ipset.Set, ports
 func (m *Model) explain(d Direction, cl *class, p peer, ports portset.Set, ownNode bool) Side {
 	b := &cl.binding[d]
 	side := Side{Direction: d}
-	got := m.sets.sets[m.judge(b, d, p, ownNode)].Intersect(ports)
+	got := m.sets.Set(m.judge(b, d, p, ownNode)).Intersect(ports)
 	side.Allowed = !got.Empty()
 	left := ports
 	for _, r := range b.admin {
-		if hit := m.sets.sets[p.ports(m, d, r)].Intersect(left); p.in(r.Rule) && !hit.Empty() {
+		if hit := m.sets.Set(p.ports(m, d, r)).Intersect(left); p.in(r.Rule) && !hit.Empty() {
 			side.decide(r, side.Allowed)
 			left = left.Minus(hit)
 		}
@@ -312,7 +312,7 @@ func (m *Model) explain(d Direction, cl *class, p peer, ports portset.Set, ownNo
 		m.explainNamespaced(&side, cl, d, p, ports)
 	default:
 		for _, r := range b.baseline {
-			if hit := m.sets.sets[p.ports(m, d, r)].Intersect(left); p.in(r.Rule) && !hit.Empty() {
+			if hit := m.sets.Set(p.ports(m, d, r)).Intersect(left); p.in(r.Rule) && !hit.Empty() {
 				side.decide(r, side.Allowed)
 				left = left.Minus(hit)
 			}
@@ -335,7 +335,7 @@ func (s *Side) decide(r bound, allowed bool) {
 
 func (m *Model) explainNamespaced(side *Side, cl *class, d Direction, p peer, ports portset.Set) {
 	for _, r := range cl.binding[d].allow {
-		if p.in(r.Rule) && !m.sets.sets[p.ports(m, d, r)].Intersect(ports).Empty() {
+		if p.in(r.Rule) && !m.sets.Set(p.ports(m, d, r)).Intersect(ports).Empty() {
 			side.decide(r, side.Allowed)
 		}
 	}

@@ -15,13 +15,13 @@ import (
 // goroutines at once.
 type Model struct {
 	*Cluster
-	sets    interner
+	sets    *portset.Table
 	classes []*class
 	// over[f] is the reach over one family of addresses: over[f][dst*n+src].
-	over [families][]setID
+	over [families][]portset.ID
 	// own is what pods of a class may send to their own node; only for classes that
 	// an administrator's policy restricts.
-	own map[int]setID
+	own map[int]portset.ID
 	// assumed counts the rules that rest on an assumption and names the first.
 	assumed [assumptions]struct {
 		rules int
@@ -49,7 +49,7 @@ type binding struct {
 // rules with named ports those without.
 type bound struct {
 	*Rule
-	ports setID
+	ports portset.ID
 }
 
 // bitset is a set of classes.
@@ -68,7 +68,7 @@ func (b bitset) each(f func(int)) {
 
 // New compiles the policies of a cluster.
 func New(c *Cluster) *Model {
-	m := &Model{Cluster: c, sets: newInterner(), own: map[int]setID{}}
+	m := &Model{Cluster: c, sets: portset.NewTable(), own: map[int]portset.ID{}}
 	m.classify()
 	namespaces := map[string][]int{}
 	for i, cl := range m.classes {
@@ -301,7 +301,7 @@ func (m *Model) candidates(p *Peer, namespaces map[string][]int, f func(int)) {
 
 // match finds the classes a rule's peers match.
 func (m *Model) match(r *Rule, namespaces map[string][]int) {
-	r.ports = m.sets.id(r.Ports)
+	r.ports = m.sets.ID(r.Ports)
 	words := (len(m.classes) + 63) / 64
 	both := make(bitset, 2*words)
 	r.match = [families]bitset{both[:words], both[words:]}
@@ -358,7 +358,7 @@ func (m *Model) nodeAddresses(r *Rule, p *Peer) ipset.Set {
 
 // portsOf is what a rule's ports mean where named ports are those of cl; an
 // egress rule's named ports are added per destination.
-func (m *Model) portsOf(r *Rule, d Direction, cl *class) setID {
+func (m *Model) portsOf(r *Rule, d Direction, cl *class) portset.ID {
 	if d == Egress || len(r.Named) == 0 {
 		return r.ports
 	}
@@ -366,7 +366,7 @@ func (m *Model) portsOf(r *Rule, d Direction, cl *class) setID {
 }
 
 // named is a rule's ports with the named ones of a destination.
-func (m *Model) named(r *Rule, dst *class) setID {
+func (m *Model) named(r *Rule, dst *class) portset.ID {
 	if len(r.Named) == 0 || dst.pod.Host {
 		return r.ports
 	}
@@ -379,5 +379,5 @@ func (m *Model) named(r *Rule, dst *class) setID {
 			}
 		}
 	}
-	return m.sets.id(set)
+	return m.sets.ID(set)
 }

@@ -120,7 +120,7 @@ func (m *Model) fromControllers(b Backend, controllers []*Workload) (ports ports
 			return b.Ports, ""
 		}
 		got := m.judge(&m.classes[i].binding[Ingress], Ingress, stranger{m.Cluster, true}, false)
-		ports = ports.Union(m.sets.sets[got].Intersect(b.Ports))
+		ports = ports.Union(m.sets.Set(got).Intersect(b.Ports))
 	}
 	for _, o := range m.Outside(b.Workload, Ingress) {
 		if !o.Addresses.Intersect(ipset.Internet()).Empty() {
@@ -132,11 +132,11 @@ func (m *Model) fromControllers(b Backend, controllers []*Workload) (ports ports
 
 // FromAnyNamespace is what pods of a namespace that no policy knows of can reach on a workload.
 func (m *Model) FromAnyNamespace(w *Workload) portset.Set {
-	got := noPorts
+	got := portset.None
 	for _, i := range w.classes {
-		got = m.sets.union(got, m.judge(&m.classes[i].binding[Ingress], Ingress, stranger{m.Cluster, false}, false))
+		got = m.sets.Union(got, m.judge(&m.classes[i].binding[Ingress], Ingress, stranger{m.Cluster, false}, false))
 	}
-	return m.sets.sets[got]
+	return m.sets.Set(got)
 }
 
 // stranger is a pod with no labels in a namespace that is not among the objects and
@@ -163,7 +163,7 @@ func (s stranger) in(r *Rule) bool {
 	})
 }
 
-func (s stranger) ports(_ *Model, _ Direction, r bound) setID { return r.ports }
+func (s stranger) ports(_ *Model, _ Direction, r bound) portset.ID { return r.ports }
 
 // Controllers are the workloads that carry out Ingresses and Gateways, by what is in
 // their images' names.

@@ -12,12 +12,12 @@ import (
 // the destination lets in and the source lets out.
 func (m *Model) fill() {
 	n := len(m.classes)
-	row := make([]setID, n)
+	row := make([]portset.ID, n)
 	for f := range families {
 		if !m.has[f] {
 			continue
 		}
-		over := make([]setID, n*n)
+		over := make([]portset.ID, n*n)
 		for dst := range m.classes {
 			m.row(dst, Ingress, f, over[dst*n:dst*n+n])
 		}
@@ -25,7 +25,7 @@ func (m *Model) fill() {
 			m.row(src, Egress, f, row)
 			for dst := range m.classes {
 				at := dst*n + src
-				over[at] = m.sets.both(over[at], row[dst])
+				over[at] = m.sets.Intersect(over[at], row[dst])
 			}
 		}
 		m.over[f] = over
@@ -33,7 +33,7 @@ func (m *Model) fill() {
 }
 
 // row is the ports a class lets in from, or out to, each class over a family.
-func (m *Model) row(subject int, d Direction, f family, out []setID) {
+func (m *Model) row(subject int, d Direction, f family, out []portset.ID) {
 	cl := m.classes[subject]
 	b := &cl.binding[d]
 	if len(b.admin) == 0 && len(b.baseline) == 0 {
@@ -45,16 +45,16 @@ func (m *Model) row(subject int, d Direction, f family, out []setID) {
 	}
 	for peer := range out {
 		if !cl.has[f] || !m.classes[peer].has[f] {
-			out[peer] = noPorts
+			out[peer] = portset.None
 		}
 	}
 }
 
 // simpleRow is row where only NetworkPolicies bind.
-func (m *Model) simpleRow(b *binding, d Direction, f family, out []setID) {
-	start := allPorts
+func (m *Model) simpleRow(b *binding, d Direction, f family, out []portset.ID) {
+	start := portset.AllPorts
 	if b.isolated {
-		start = noPorts
+		start = portset.None
 	}
 	for i := range out {
 		out[i] = start
@@ -69,7 +69,7 @@ func (m *Model) simpleRow(b *binding, d Direction, f family, out []setID) {
 			if d == Egress && len(r.Named) > 0 {
 				ports = m.named(r.Rule, m.classes[peer])
 			}
-			out[peer] = m.sets.union(out[peer], ports)
+			out[peer] = m.sets.Union(out[peer], ports)
 		}
 		if r.Any {
 			for peer := range out {
@@ -86,7 +86,7 @@ type peer interface {
 	// in says whether a rule's peers match it.
 	in(r *Rule) bool
 	// ports is what a bound rule's ports mean with it.
-	ports(m *Model, d Direction, r bound) setID
+	ports(m *Model, d Direction, r bound) portset.ID
 }
 
 // peerClass is a class as the other end.
@@ -98,7 +98,7 @@ type peerClass struct {
 
 func (p peerClass) in(r *Rule) bool { return r.Any || r.match[p.f].has(p.at) }
 
-func (p peerClass) ports(m *Model, d Direction, r bound) setID {
+func (p peerClass) ports(m *Model, d Direction, r bound) portset.ID {
 	if d == Egress {
 		return m.named(r.Rule, p.class)
 	}
@@ -108,74 +108,74 @@ func (p peerClass) ports(m *Model, d Direction, r bound) setID {
 // peerAddress is addresses outside the cluster as the other end; the rules tell none of them apart.
 type peerAddress struct{ ipset.Range }
 
-func (p peerAddress) in(r *Rule) bool                            { return r.Any || r.Blocks.Contains(p.First) }
-func (p peerAddress) ports(_ *Model, _ Direction, r bound) setID { return r.ports }
+func (p peerAddress) in(r *Rule) bool                                 { return r.Any || r.Blocks.Contains(p.First) }
+func (p peerAddress) ports(_ *Model, _ Direction, r bound) portset.ID { return r.ports }
 
 // judge goes through the tiers: administrators' rules first to last, each deciding
 // what is left; then NetworkPolicies where one selects the class, else the baseline.
 // What nothing decided is allowed. ownNode: the other end is the pod's own node.
-func (m *Model) judge(b *binding, d Direction, p peer, ownNode bool) setID {
-	allowed, passed, left := m.ordered(b.admin, d, p, allPorts)
-	left = m.sets.union(left, passed)
+func (m *Model) judge(b *binding, d Direction, p peer, ownNode bool) portset.ID {
+	allowed, passed, left := m.ordered(b.admin, d, p, portset.AllPorts)
+	left = m.sets.Union(left, passed)
 	if b.isolated {
 		if ownNode {
-			return m.sets.union(allowed, left)
+			return m.sets.Union(allowed, left)
 		}
 		for _, r := range b.allow {
 			if p.in(r.Rule) {
-				hit := m.sets.both(left, p.ports(m, d, r))
-				r.hit = r.hit || hit != noPorts
-				allowed = m.sets.union(allowed, hit)
+				hit := m.sets.Intersect(left, p.ports(m, d, r))
+				r.hit = r.hit || hit != portset.None
+				allowed = m.sets.Union(allowed, hit)
 			}
 		}
 		return allowed
 	}
 	more, passed, left := m.ordered(b.baseline, d, p, left)
-	return m.sets.union(m.sets.union(allowed, more), m.sets.union(passed, left))
+	return m.sets.Union(m.sets.Union(allowed, more), m.sets.Union(passed, left))
 }
 
 // ordered applies rules in turn to the ports that are left.
-func (m *Model) ordered(rules []bound, d Direction, p peer, start setID) (allowed, passed, left setID) {
+func (m *Model) ordered(rules []bound, d Direction, p peer, start portset.ID) (allowed, passed, left portset.ID) {
 	left = start
 	for _, r := range rules {
-		if left == noPorts {
+		if left == portset.None {
 			break
 		}
 		if !p.in(r.Rule) {
 			continue
 		}
-		hit := m.sets.both(left, p.ports(m, d, r))
-		r.hit = r.hit || hit != noPorts
-		left = m.sets.less(left, hit)
+		hit := m.sets.Intersect(left, p.ports(m, d, r))
+		r.hit = r.hit || hit != portset.None
+		left = m.sets.Minus(left, hit)
 		switch r.Action {
 		case Allow:
-			allowed = m.sets.union(allowed, hit)
+			allowed = m.sets.Union(allowed, hit)
 		case Pass:
-			passed = m.sets.union(passed, hit)
+			passed = m.sets.Union(passed, hit)
 		}
 	}
 	return allowed, passed, left
 }
 
 // Ports is what some pod of one workload can reach on some pod of another, over any family.
-func (m *Model) Ports(src, dst *Workload) portset.Set { return m.sets.sets[m.ports(src, dst)] }
+func (m *Model) Ports(src, dst *Workload) portset.Set { return m.sets.Set(m.ports(src, dst)) }
 
-// Number is Ports as a number that equal sets share; 0 is no ports. Numbered is its set.
-func (m *Model) Number(src, dst *Workload) int { return int(m.ports(src, dst)) }
+// PortsID is Ports by its number, which equal sets share. Set is the set of one.
+func (m *Model) PortsID(src, dst *Workload) portset.ID { return m.ports(src, dst) }
 
-// Numbered is the set of ports with a number.
-func (m *Model) Numbered(n int) portset.Set { return m.sets.sets[n] }
+// Set is the set of ports with a number.
+func (m *Model) Set(id portset.ID) portset.Set { return m.sets.Set(id) }
 
-func (m *Model) ports(src, dst *Workload) setID {
+func (m *Model) ports(src, dst *Workload) portset.ID {
 	if src.host || dst.host {
 		return m.hostPorts(src, dst)
 	}
-	n, got := len(m.classes), noPorts
+	n, got := len(m.classes), portset.None
 	for _, s := range src.classes {
 		for _, d := range dst.classes {
 			for f := range families {
 				if m.has[f] {
-					got = m.sets.union(got, m.over[f][d*n+s])
+					got = m.sets.Union(got, m.over[f][d*n+s])
 				}
 			}
 		}
@@ -185,11 +185,11 @@ func (m *Model) ports(src, dst *Workload) setID {
 
 // hostPorts is ports where one of the two is in its node's network: pod by pod,
 // because being on the same node decides.
-func (m *Model) hostPorts(src, dst *Workload) setID {
-	got := noPorts
+func (m *Model) hostPorts(src, dst *Workload) portset.ID {
+	got := portset.None
 	for _, s := range src.Pods {
 		for _, d := range dst.Pods {
-			if got = m.sets.union(got, m.podPorts(s, d)); got == allPorts {
+			if got = m.sets.Union(got, m.podPorts(s, d)); got == portset.AllPorts {
 				return got
 			}
 		}
@@ -198,34 +198,34 @@ func (m *Model) hostPorts(src, dst *Workload) setID {
 }
 
 // podPorts is what one pod can reach on another. A pod reaches itself.
-func (m *Model) podPorts(s, d *Pod) setID {
+func (m *Model) podPorts(s, d *Pod) portset.ID {
 	if s == d && s.Name != "" || s.Host && d.Host {
-		return allPorts
+		return portset.AllPorts
 	}
 	sameNode := s.Node == "" || d.Node == "" || s.Node == d.Node
 	if s.Host && sameNode {
-		return allPorts
+		return portset.AllPorts
 	}
 	if d.Host && sameNode {
 		return m.ownNode(s.class, d.class)
 	}
-	n, got := len(m.classes), noPorts
+	n, got := len(m.classes), portset.None
 	for f := range families {
 		if m.has[f] {
-			got = m.sets.union(got, m.over[f][d.class*n+s.class])
+			got = m.sets.Union(got, m.over[f][d.class*n+s.class])
 		}
 	}
 	return got
 }
 
 // ownNode is what a class may send to its own node.
-func (m *Model) ownNode(src, dst int) setID {
+func (m *Model) ownNode(src, dst int) portset.ID {
 	key := src*len(m.classes) + dst
 	id, ok := m.own[key]
 	if !ok {
 		for f := range families {
 			if m.classes[src].has[f] && m.classes[dst].has[f] {
-				id = m.sets.union(id, m.judge(&m.classes[src].binding[Egress], Egress, peerClass{m.classes[dst], dst, f}, true))
+				id = m.sets.Union(id, m.judge(&m.classes[src].binding[Egress], Egress, peerClass{m.classes[dst], dst, f}, true))
 			}
 		}
 		m.own[key] = id
@@ -319,7 +319,7 @@ func (m *Model) outside(cl *class, d Direction) []Outside {
 	parts := make([]Outside, 0, len(pieces))
 	for _, piece := range pieces {
 		ports := m.judge(b, d, peerAddress{piece.Ranges()[0]}, false)
-		parts = append(parts, Outside{piece, m.sets.sets[ports]})
+		parts = append(parts, Outside{piece, m.sets.Set(ports)})
 	}
 	cl.outside[d] = merge(parts)
 	if cl.outside[d] == nil {
@@ -359,7 +359,7 @@ func (m *Model) Connections() iter.Seq[Connection] {
 				if src == dst {
 					continue
 				}
-				if id := m.ports(src, dst); id != noPorts && !yield(Connection{From: src, To: dst, Ports: m.sets.sets[id]}) {
+				if id := m.ports(src, dst); id != portset.None && !yield(Connection{From: src, To: dst, Ports: m.sets.Set(id)}) {
 					return
 				}
 			}
@@ -421,7 +421,7 @@ func (m *Model) MatchesSomething(r *Rule) bool {
 // isolate its pods, and allow all that it allows.
 func (m *Model) Redundant(p *Policy) bool {
 	n := len(m.classes)
-	with, without := make([]setID, n), make([]setID, n)
+	with, without := make([]portset.ID, n), make([]portset.ID, n)
 	about := false
 	for _, cl := range m.classes {
 		if !p.Selects(m.Cluster, cl.pod) {

@@ -192,7 +192,7 @@ type Rule struct {
 	Named    []NamedPort
 
 	match  [families]bitset // classes
-	ports  setID            // of Ports, without Named
+	ports  portset.ID       // of Ports, without Named
 	closed bool             // a peer of an unknown kind made it deny everything
 	hit    bool             // some traffic was left to it to decide
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/seawall-security/seawall/internal/detect/network/portset"
 	"github.com/seawall-security/seawall/internal/detect/network/reach"
 )
 
@@ -92,7 +93,7 @@ func payloadOf(m *reach.Model) payload {
 	for _, e := range m.Exposures() {
 		ways[e.Workload.ID()] = append(ways[e.Workload.ID()], [2]string{strings.Join(e.Chain, " → "), e.Ports.String()})
 	}
-	numbers, rows := map[int]int{}, map[string]int{}
+	numbers, rows := map[portset.ID]int{}, map[string]int{}
 	for _, w := range m.Workloads {
 		if n := len(p.Namespaces); n == 0 || p.Namespaces[n-1] != w.Namespace {
 			p.Namespaces = append(p.Namespaces, w.Namespace)
@@ -111,15 +112,15 @@ func payloadOf(m *reach.Model) payload {
 }
 
 // row adds what one workload can reach; workloads that reach the same share one.
-func (p *payload) row(m *reach.Model, src *reach.Workload, numbers map[int]int, rows map[string]int) int {
+func (p *payload) row(m *reach.Model, src *reach.Workload, numbers map[portset.ID]int, rows map[string]int) int {
 	var row []int
 	for _, dst := range m.Workloads {
-		n := m.Number(src, dst)
+		n := m.PortsID(src, dst)
 		at, ok := numbers[n]
 		if !ok {
 			at = len(p.Sets)
 			numbers[n] = at
-			p.Sets = append(p.Sets, m.Numbered(n).String())
+			p.Sets = append(p.Sets, m.Set(n).String())
 		}
 		if k := len(row); k > 0 && row[k-2] == at {
 			row[k-1]++
