@@ -34,6 +34,7 @@ type search struct {
 	start  int64  // of buf in the text
 	lines  int    // newlines before buf
 	binary bool
+	wide   wide
 	hits   []hit
 	full   bool // maxHits reached
 	err    error
@@ -61,6 +62,7 @@ func (e *engine) newSearch(p string, buf []byte) *search {
 func (s *search) readFrom(r io.Reader) error {
 	for {
 		n, err := io.ReadFull(r, s.buf[len(s.buf):cap(s.buf)])
+		n = s.wide.narrow(s.buf[len(s.buf) : len(s.buf)+n])
 		s.buf = s.buf[:len(s.buf)+n]
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			s.step(true)
@@ -77,7 +79,9 @@ func (s *search) readFrom(r io.Reader) error {
 func (s *search) write(p []byte) {
 	for len(p) > 0 {
 		n := copy(s.buf[len(s.buf):cap(s.buf)], p)
-		s.buf, p = s.buf[:len(s.buf)+n], p[n:]
+		p = p[n:]
+		n = s.wide.narrow(s.buf[len(s.buf) : len(s.buf)+n])
+		s.buf = s.buf[:len(s.buf)+n]
 		if len(s.buf) == cap(s.buf) {
 			s.step(false)
 		}

@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+	"unicode/utf16"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -126,6 +128,34 @@ func TestChunks(t *testing.T) {
 		if err != nil || len(facts) != 1 || facts[0].Match.Location.Line != at/12+1 {
 			t.Errorf("streamed at %d: %v, %v", at, facts, err)
 		}
+	}
+}
+
+// TestWide searches UTF-16 in both orders, read at once and streamed in chunks
+// that cut units, with the token in another buffer than the mark.
+func TestWide(t *testing.T) {
+	c, _ := open(t, secret.Options{})
+	text := strings.Repeat("l\u00f6rem \u6f22\u5b57\r\n", 40_000) + "$token = '" + gitHub("wide") + "'\r\n"
+	want := []string{"SW-SEC-100 :40001"}
+	for name, order := range map[string]binary.AppendByteOrder{"little endian": binary.LittleEndian, "big endian": binary.BigEndian} {
+		data := order.AppendUint16(nil, 0xfeff)
+		for _, u := range utf16.Encode([]rune(text)) {
+			data = order.AppendUint16(data, u)
+		}
+		if diff := cmp.Diff(want, collect(t, c, "srv/login.ps1", data)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		s := c.Stream("srv/login.ps1", nil)
+		for chunk := range slices.Chunk(data, 10_001) {
+			_, _ = s.Write(chunk)
+		}
+		facts, err := s.Facts()
+		if err != nil || len(facts) != 1 || facts[0].Match.Location.Line != 40001 {
+			t.Errorf("%s streamed: %v, %v", name, facts, err)
+		}
+	}
+	if got := collect(t, c, "srv/login.ps1", []byte("\xff\xfet\x00")); got != nil {
+		t.Errorf("a mark and one letter: %v", got)
 	}
 }
 
