@@ -225,6 +225,23 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
+// TestPanic: a check that panics makes the run partial and the program goes on.
+func TestPanic(t *testing.T) {
+	checks := map[string]Check{"look": func(s *Subject) []Outcome {
+		if s.Object.Name == "bad" {
+			panic("oh")
+		}
+		return nil
+	}}
+	res, err := detector(write("  inspects: [workloads]\n  check: look"), checks).Detect(context.Background(), detect.Facts{Objects: []seawall.Object{pod(t, "bad", "{}"), pod(t, "good", "{}")}})
+	if err != nil || res.Partial != "judging Pod/shop/bad: panic: oh" {
+		t.Errorf("%v, partial %q", err, res.Partial)
+	}
+	if diff := cmp.Diff([]string{"pass 1"}, told(res.Findings)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestOrder: results do not depend on which worker was first.
 func TestOrder(t *testing.T) {
 	var objects []seawall.Object

@@ -196,12 +196,11 @@ func (r *run) objects(ctx context.Context, programs []*program) error {
 			}
 		}
 	}
-	chunks := make([]map[*program]*tally, (len(all)+chunk-1)/chunk)
-	partial := make([][]string, len(chunks))
+	parts := make([]*run, (len(all)+chunk-1)/chunk)
 	var indexing sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	for n := range chunks {
+	for n := range parts {
 		g.Go(func() error {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -212,38 +211,40 @@ func (r *run) objects(ctx context.Context, programs []*program) error {
 			}
 			part := &run{snapshot: r.snapshot}
 			for i := n * chunk; i < min(len(all), (n+1)*chunk); i++ {
-				s, err := newSubject(&all[i], r.snapshot)
-				if err != nil {
-					partial[n] = append(partial[n], err.Error())
-					continue
+				if err := part.object(j, &all[i], workloads, kinds[all[i].Kind], &indexing); err != nil {
+					part.partial = append(part.partial, err.Error())
 				}
-				if r.snapshot.Index != nil {
-					indexing.Lock()
-					r.snapshot.Index.Add(s)
-					indexing.Unlock()
-				}
-				part.object(j, s, workloads, kinds[s.Object.Kind])
 			}
-			chunks[n] = part.tallies
+			parts[n] = part
 			return nil
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	for n, tallies := range chunks {
-		for p, t := range tallies {
+	for _, part := range parts {
+		for p, t := range part.tallies {
 			r.tally(p).merge(t)
 		}
-		r.partial = append(r.partial, partial[n]...)
+		r.partial = append(r.partial, part.partial...)
 	}
 	return nil
 }
 
-// object judges one object.
-func (r *run) object(j *judge, s *Subject, workloads, kind []*program) {
+// object judges one object. The error is that of reading it, or a panic of a check.
+func (r *run) object(j *judge, o *seawall.Object, workloads, kind []*program, indexing sync.Locker) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("judging %s: panic: %v", o.Resource(), p)
+		}
+	}()
+	s, err := newSubject(o, r.snapshot)
+	if err != nil {
+		return err
+	}
+	r.snapshot.index(s, indexing)
 	if s.Pod == nil && len(kind) == 0 {
-		return
+		return nil
 	}
 	j.set(s)
 	if s.Pod != nil {
@@ -252,10 +253,21 @@ func (r *run) object(j *judge, s *Subject, workloads, kind []*program) {
 		}
 	}
 	for _, p := range kind {
-		if slices.ContainsFunc(p.Inspects, func(what string) bool { return isKind(s.Object, what) }) {
+		if slices.ContainsFunc(p.Inspects, func(what string) bool { return isKind(o, what) }) {
 			p.judge(j, s, r.tally(p))
 		}
 	}
+	return nil
+}
+
+// index shows an object to the index, one at a time.
+func (s *Snapshot) index(subject *Subject, indexing sync.Locker) {
+	if s.Index == nil {
+		return
+	}
+	indexing.Lock()
+	defer indexing.Unlock()
+	s.Index.Add(subject)
 }
 
 // rest judges facts, clusters and hosts, and notes what was not read.

@@ -335,3 +335,36 @@ func TestComplete(t *testing.T) {
 		}
 	}
 }
+
+// FuzzObject: whatever an object holds, judging it by all controls ends, and
+// every finding is about it.
+func FuzzObject(f *testing.F) {
+	f.Add("Pod", `{"spec":{"containers":[{"name":"a","securityContext":{"privileged":true}}],"volumes":[{"hostPath":{"path":"/"}}]}}`)
+	f.Add("Deployment", `{"spec":{"template":{"metadata":null,"spec":{"containers":[{}],"initContainers":null}}}}`)
+	f.Add("Ingress", `{"spec":{"rules":[null,{"host":1}]},"metadata":{"annotations":[]}}`)
+	f.Add("Secret", `{"type":"kubernetes.io/tls","data":{"tls.crt":"eA=="}}`)
+	f.Add("Node", `{"status":{"nodeInfo":{"kubeletVersion":"v1.","kernelVersion":"6"}}}`)
+	f.Add("CronJob", `{"spec":{"jobTemplate":{"spec":{"template":{"spec":{"containers":["x"]}}}}}}`)
+	d, err := New(Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, kind, body string) {
+		o := seawall.Object{APIVersion: "v1", Kind: kind, Namespace: "shop", Name: "fuzzed", JSON: []byte(body)}
+		res, err := d.Detect(context.Background(), detect.Facts{
+			Asset: seawall.Asset{Kind: seawall.AssetManifests}, Objects: []seawall.Object{o}, Now: now,
+			Configs: []seawall.ConfigFact{{Kind: "kubernetes/version", Data: map[string]string{"version": "v1.36.0"}}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(res.Partial, "panic") {
+			t.Error(res.Partial)
+		}
+		for _, finding := range res.Findings {
+			if finding.Status == seawall.StatusFail && finding.Location != nil && finding.Location.Resource != "" && finding.Location.Resource != o.Resource() {
+				t.Errorf("%s is about %s", finding.Rule, finding.Location.Resource)
+			}
+		}
+	})
+}

@@ -1,7 +1,6 @@
 package kubernetes
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -10,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
+	"sigs.k8s.io/json"
 
 	"github.com/seawall-security/seawall/internal/detect/control"
 	"github.com/seawall-security/seawall/internal/seawall"
@@ -49,6 +49,10 @@ type typedPod struct {
 	err      error
 }
 
+type templated struct {
+	Template typedPod `json:"template"`
+}
+
 // readPod reads a subject's pod template again, with types.
 func readPod(s *control.Subject) *typedPod {
 	var p *typedPod
@@ -56,23 +60,30 @@ func readPod(s *control.Subject) *typedPod {
 	switch s.Path {
 	case "spec":
 		p = new(typedPod)
-		err = json.Unmarshal(s.Object.JSON, p)
+		err = json.UnmarshalCaseSensitivePreserveInts(s.Object.JSON, p)
 	case "template.spec":
-		var o struct{ Template typedPod }
-		err = json.Unmarshal(s.Object.JSON, &o)
+		var o templated
+		err = json.UnmarshalCaseSensitivePreserveInts(s.Object.JSON, &o)
 		p = &o.Template
 	case "spec.template.spec":
-		var o struct{ Spec struct{ Template typedPod } }
-		err = json.Unmarshal(s.Object.JSON, &o)
+		var o struct {
+			Spec templated `json:"spec"`
+		}
+		err = json.UnmarshalCaseSensitivePreserveInts(s.Object.JSON, &o)
 		p = &o.Spec.Template
 	default:
 		var o struct {
 			Spec struct {
-				JobTemplate struct{ Spec struct{ Template typedPod } }
-			}
+				JobTemplate struct {
+					Spec templated `json:"spec"`
+				} `json:"jobTemplate"`
+			} `json:"spec"`
 		}
-		err = json.Unmarshal(s.Object.JSON, &o)
+		err = json.UnmarshalCaseSensitivePreserveInts(s.Object.JSON, &o)
 		p = &o.Spec.JobTemplate.Spec.Template
+	}
+	if n := len(p.Spec.Containers) + len(p.Spec.InitContainers) + len(p.Spec.EphemeralContainers); err == nil && n != len(s.Containers) {
+		err = fmt.Errorf("%d containers where there are %d", n, len(s.Containers))
 	}
 	p.err = err
 	return p
