@@ -9,6 +9,11 @@
 // quantity, semver, isIP, isCIDR; and glob, cidrContains and image (a name's parts). Functions of a caller's own are added
 // by name. No type of cel-go is in this package's interface.
 //
+// Variables may be of any type, or declared with a Go type (Variable): then an
+// unknown field is a mistake of the text. A fact that nobody knows (Unknown, a nil
+// pointer to a number, text or bool) is carried through: what depends on it comes
+// to an *UnknownError, what does not comes to its value, as false && unknown does.
+//
 // Costs are bounded: a text by its size, an evaluation by the steps of its
 // comprehensions (Steps). Nothing is compiled before it is asked for.
 package expression
@@ -16,7 +21,10 @@ package expression
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/google/cel-go/cel"
@@ -76,19 +84,49 @@ type Function struct {
 type Environment struct {
 	env       *cel.Env
 	variables map[string]int
+	records   *records
+	// lazy are variables that are expressions themselves, by their index; nil for others.
+	lazy []cel.Program
+}
+
+// Variable is one that expressions may name. Type is a Go type whose structs are
+// known by their json tags: a nil pointer to a struct is an empty one, a nil pointer
+// to anything else is unknown, and so is a zero field tagged cel:"unknown". A nil
+// Type is any value.
+type Variable struct {
+	Name string
+	Type reflect.Type
 }
 
 // New makes an environment with variables, all of any type, and functions.
 func New(variables []string, functions ...Function) (*Environment, error) {
-	e := &Environment{variables: make(map[string]int, len(variables))}
+	declared := make([]Variable, len(variables))
+	for i, name := range variables {
+		declared[i].Name = name
+	}
+	return NewTyped(declared, functions...)
+}
+
+// NewTyped makes an environment with variables of declared types, and functions.
+func NewTyped(variables []Variable, functions ...Function) (*Environment, error) {
+	known, err := newRecords()
+	if err != nil {
+		return nil, fmt.Errorf("setting up expressions: %w", err)
+	}
+	e := &Environment{variables: make(map[string]int, len(variables)), records: known, lazy: make([]cel.Program, len(variables))}
 	options := []cel.EnvOption{
+		cel.CustomTypeProvider(known),
 		cel.OptionalTypes(), ext.Strings(), ext.Lists(), ext.Sets(), ext.Math(), ext.Encoders(), ext.Regex(),
 		ext.Bindings(), ext.TwoVarComprehensions(), cel.DefaultUTCTimeZone(true), cel.CrossTypeNumericComparisons(true),
 		cel.ParserExpressionSizeLimit(maxText),
 	}
-	for i, name := range variables {
-		e.variables[name] = i
-		options = append(options, cel.Variable(name, cel.DynType))
+	for i, v := range variables {
+		e.variables[v.Name] = i
+		kind := cel.DynType
+		if v.Type != nil {
+			kind, _ = known.conversion(v.Type)
+		}
+		options = append(options, cel.Variable(v.Name, kind))
 	}
 	options = append(options, library()...)
 	for _, f := range functions {
@@ -100,6 +138,18 @@ func New(variables []string, functions ...Function) (*Environment, error) {
 	}
 	e.env = env
 	return e, nil
+}
+
+// Extend adds a variable that is what program comes to, evaluated when it is asked
+// for. The program is of e or what e was extended from.
+func (e *Environment) Extend(name string, program *Program) (*Environment, error) {
+	env, err := e.env.Extend(cel.Variable(name, program.out))
+	if err != nil {
+		return nil, fmt.Errorf("setting up expressions: %w", err)
+	}
+	out := &Environment{env: env, variables: maps.Clone(e.variables), records: e.records, lazy: append(slices.Clone(e.lazy), program.program)}
+	out.variables[name] = len(e.lazy)
+	return out, nil
 }
 
 // options declare a function. One with a context is a macro that adds the hidden argument.
@@ -126,7 +176,7 @@ func (f Function) options() []cel.EnvOption {
 		if err != nil {
 			return types.WrapErr(err)
 		}
-		return types.DefaultTypeAdapter.NativeToValue(out)
+		return Plain(out).v
 	}
 	return append(options, cel.Function(name, cel.Overload(strings.TrimPrefix(name, "@")+"_call", params, cel.DynType, cel.FunctionBinding(call))))
 }
@@ -143,9 +193,13 @@ func (e *Error) Error() string { return fmt.Sprintf("%d:%d: %s", e.Line, e.Colum
 // Program is a compiled expression, safe for concurrent use.
 type Program struct {
 	program cel.Program
-	text    string
 	want    Type
+	out     *cel.Type
+	uses    []string
 }
+
+// Uses are the variables that the expression names, sorted.
+func (p *Program) Uses() []string { return p.uses }
 
 // Compile checks a text that must come to want. Its error is an *Error, the
 // first mistake in the text.
@@ -163,16 +217,45 @@ func (e *Environment) Compile(text string, want Type) (*Program, error) {
 	if err != nil {
 		return nil, &Error{1, 1, err.Error()}
 	}
-	return &Program{program, text, want}, nil
+	return &Program{program, want, checked.OutputType(), e.used(checked)}, nil
+}
+
+// used are the environment's variables that an expression names.
+func (e *Environment) used(checked *cel.Ast) []string {
+	var names []string
+	for _, r := range checked.NativeRep().ReferenceMap() {
+		if _, ok := e.variables[r.Name]; ok {
+			names = append(names, r.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // suggest takes the machinery out of a message of the checker.
 func (e *Environment) suggest(message string) string {
+	if name, ok := strings.CutPrefix(message, "undefined field '"); ok {
+		name = strings.TrimSuffix(name, "'")
+		if near := Nearest(name, e.records.fieldNames()); near != "" {
+			return fmt.Sprintf("there is no field %q here; did you mean %q?", name, near)
+		}
+		return fmt.Sprintf("there is no field %q here", name)
+	}
 	name, ok := strings.CutPrefix(message, "undeclared reference to '")
 	if !ok {
 		return message
 	}
 	name, _, _ = strings.Cut(name, "'")
+	var own []string
+	for v := range e.variables {
+		if strings.HasPrefix(v, name+".") {
+			own = append(own, v)
+		}
+	}
+	if len(own) > 0 {
+		slices.Sort(own)
+		return fmt.Sprintf("%q is not known here in this form; there are %s", name, strings.Join(own, ", "))
+	}
 	for v := range e.variables {
 		if strings.EqualFold(v, name) || v == name+"s" || v+"s" == name {
 			return fmt.Sprintf("%q is not known here; did you mean %q?", name, v)
@@ -183,31 +266,78 @@ func (e *Environment) suggest(message string) string {
 
 // Input is the values of an environment's variables for one evaluation after
 // another. It is used by one goroutine at a time.
-type Input struct{ values activation }
+type Input struct {
+	values  activation
+	records *records
+}
 
 // Input makes one, with every variable null.
 func (e *Environment) Input() *Input {
-	in := &Input{activation{names: e.variables, values: make([]ref.Val, len(e.variables))}}
+	in := &Input{activation{names: e.variables, values: make([]ref.Val, len(e.variables)), lazy: e.lazy}, e.records}
 	for i := range in.values.values {
-		in.values.values[i] = types.NullValue
+		if e.lazy[i] == nil {
+			in.values.values[i] = types.NullValue
+		}
 	}
 	return in
 }
 
 // Set gives a variable a plain Go value: nil, bool, a number, string, time.Time,
-// []any, map[string]any, map[string]string, or a Value of these. Nothing is copied.
+// []any, map[string]any, map[string]string, a pointer to a struct of a declared
+// type, or a Value of these. Nothing is copied.
 func (in *Input) Set(name string, v any) {
 	i, ok := in.values.names[name]
 	if !ok {
 		panic("expression: no variable " + name)
 	}
-	in.values.values[i] = Plain(v).v
+	in.values.values[i] = in.records.value(v)
+	for j, program := range in.values.lazy {
+		if program != nil {
+			in.values.values[j] = nil
+		}
+	}
+}
+
+// value is v as the language sees it.
+func (r *records) value(v any) ref.Val {
+	rv := reflect.ValueOf(v)
+	if rv.Kind() == reflect.Pointer && rv.Type().Elem().Kind() == reflect.Struct {
+		if rt := r.byName[rv.Type().Elem().Name()]; rt != nil {
+			if rv.IsNil() {
+				return rt.empty
+			}
+			return record{rt, rv.Elem()}
+		}
+	}
+	return Plain(v).v
+}
+
+// Unknown is the value of something that nobody knows, by the name people know it by.
+func Unknown(name string) Value { return Value{unknown(name)} }
+
+// UnknownError says which facts a result hangs on that nobody knows.
+type UnknownError struct{ Facts []string }
+
+func (e *UnknownError) Error() string { return "not known here: " + strings.Join(e.Facts, ", ") }
+
+func unknownError(u *types.Unknown) *UnknownError {
+	e := &UnknownError{}
+	for _, id := range u.IDs() {
+		trails, _ := u.GetAttributeTrails(id)
+		for _, t := range trails {
+			e.Facts = append(e.Facts, t.String())
+		}
+	}
+	slices.Sort(e.Facts)
+	e.Facts = slices.Compact(e.Facts)
+	return e
 }
 
 // activation is Input as the interpreter sees it.
 type activation struct {
 	names  map[string]int
 	values []ref.Val
+	lazy   []cel.Program
 	steps  int
 }
 
@@ -217,6 +347,13 @@ const stepsVariable = "#interrupted"
 // ResolveName implements interpreter.Activation.
 func (a *activation) ResolveName(name string) (any, bool) {
 	if i, ok := a.names[name]; ok {
+		if a.values[i] == nil {
+			out, _, err := a.lazy[i].Eval(a)
+			if err != nil {
+				out = types.WrapErr(err)
+			}
+			a.values[i] = out
+		}
 		return a.values[i], true
 	}
 	if name == stepsVariable {
@@ -243,7 +380,8 @@ func Plain(v any) Value {
 // Opaque is a value that expressions can only hand to functions.
 func Opaque(v any) Value { return Value{boxed[any]{opaqueType, v}} }
 
-// Eval evaluates the program.
+// Eval evaluates the program. Its error is an *UnknownError where the result hangs
+// on facts that nobody knows.
 func (p *Program) Eval(in *Input) (Value, error) {
 	in.values.steps = 0
 	out, _, err := p.program.Eval(&in.values)
@@ -252,6 +390,8 @@ func (p *Program) Eval(in *Input) (Value, error) {
 		return Value{}, fmt.Errorf("%w (%d allowed)", ErrSteps, Steps)
 	case err != nil:
 		return Value{}, err
+	case types.IsUnknown(out):
+		return Value{}, unknownError(out.(*types.Unknown))
 	case !p.want.allows(kindOf(out)):
 		return Value{}, fmt.Errorf("the expression gave %s, wanted %s", out.Type().TypeName(), p.want)
 	}

@@ -3,6 +3,7 @@ package expression
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -203,5 +204,114 @@ func BenchmarkEval(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+type thing struct {
+	Name   string            `json:"name"`
+	Level  seawallLevel      `json:"level"`
+	Flag   *bool             `json:"flag"`
+	Inner  *thing            `json:"inner"`
+	Parts  []thing           `json:"parts"`
+	Labels map[string]string `json:"labels"`
+	Signer string            `json:"signer" cel:"unknown"`
+	Hidden string            `json:"-"`
+}
+
+type seawallLevel int
+
+func (l seawallLevel) MarshalText() ([]byte, error) { return []byte([]string{"low", "high"}[l]), nil }
+
+// TestRecords: fields of structs are checked when compiling, and what nobody knows
+// only matters where the result hangs on it.
+func TestRecords(t *testing.T) {
+	e, err := NewTyped([]Variable{{"thing", reflect.TypeFor[thing]()}, {"other", nil}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	yes := true
+	in := e.Input()
+	in.Set("thing", &thing{Name: "a", Level: 1, Parts: []thing{{Name: "p", Flag: &yes}}, Labels: map[string]string{"k": "v"}})
+	in.Set("other", Unknown("other"))
+	tests := []struct{ text, want string }{
+		{`thing.name == "a" && thing.level == "high" && thing.labels.k == "v"`, "true"},
+		{`thing.inner.inner.name == "" && !has(thing.inner)`, "true"},
+		{`thing.parts.exists(p, p.flag && p.name == "p")`, "true"},
+		{`dyn(thing).name == "a" && has(thing.name) && dyn([thing])[0].parts.size() == 1`, "true"},
+		{`thing.flag`, "not known here: thing.flag"},
+		{`has(thing.flag)`, "false"},
+		{`!thing.flag || thing.signer == "x"`, "not known here: thing.flag, thing.signer"},
+		{`thing.flag && thing.name == "b"`, "false"},
+		{`thing.name == "a" || thing.inner.flag`, "true"},
+		{`other.spec.x.startsWith("a")`, "not known here: other"},
+		{`other.list.exists(x, x == 1)`, "not known here: other"},
+		{`thing.nam == "a"`, `1:6: there is no field "nam" here; did you mean "name"?`},
+		{`thing.parts.all(p, p.Hidden == "")`, `1:21: there is no field "Hidden" here`},
+		{`thing.name == 1`, `1:12: found no matching overload`},
+	}
+	for _, tc := range tests {
+		got := ""
+		if p, err := e.Compile(tc.text, Bool); err != nil {
+			got = err.Error()
+		} else if v, err := p.Bool(in); err != nil {
+			got = err.Error()
+		} else {
+			got = fmt.Sprint(v)
+		}
+		if !strings.HasPrefix(got, tc.want) {
+			t.Errorf("%s: %s, want %s", tc.text, got, tc.want)
+		}
+	}
+}
+
+// TestExtend: a variable that is an expression has its type and is forgotten when the input changes.
+func TestExtend(t *testing.T) {
+	e, err := NewTyped([]Variable{{"thing", reflect.TypeFor[thing]()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice, err := e.Compile("thing.name + thing.name", Any)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err = e.Extend("variables.twice", twice); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Compile("variables.twice == 1", Bool); err == nil || !strings.Contains(err.Error(), "no matching overload") {
+		t.Errorf("a wrong type: %v", err)
+	}
+	if _, err := e.Compile("variables.thrice", Any); err == nil || !strings.Contains(err.Error(), "there are variables.twice") {
+		t.Errorf("an unknown one: %v", err)
+	}
+	p, err := e.Compile("variables.twice", String)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := e.Input()
+	for _, name := range []string{"a", "b"} {
+		in.Set("thing", &thing{Name: name})
+		if got, err := p.String(in); err != nil || got != name+name {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	steps, err := e.Explain(`thing.name == "x" && variables.twice == "bb" || !(variables.twice != "bb")`, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, s := range steps {
+		got += fmt.Sprintf("%d %s -> %s\n", s.Depth, s.Text, s.Value)
+	}
+	want := `0 thing.name == "x" && variables.twice == "bb" || !(variables.twice != "bb") -> true
+1 thing.name == "x" && variables.twice == "bb" -> false
+2 thing.name == "x" -> false
+3 thing.name -> "b"
+2 variables.twice == "bb" -> not needed
+1 !(variables.twice != "bb") -> true
+2 variables.twice != "bb" -> false
+3 variables.twice -> "bb"
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
