@@ -84,7 +84,7 @@ func (e *engine) add(text string, fold bool, a action) {
 }
 
 // formatVersion changes whenever the code finds other things by the same rules.
-const formatVersion = "3"
+const formatVersion = "4"
 
 func versionOf(text string, extra []*customRule) int {
 	h := sha256.New()

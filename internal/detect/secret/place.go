@@ -16,7 +16,8 @@ type place struct {
 	foreign bool
 	// fixture: test data. Only tokens that prove themselves by a checksum count.
 	fixture bool
-	// library: code of others, where keys are test data too.
+	// library: code of others, where keys are test data too. So are those compiled
+	// into Java classes: Netty's are in every server.
 	library bool
 }
 
@@ -31,7 +32,7 @@ func placeOf(p string) place {
 	}
 	slashed := "/" + lower
 	pl.fixture = containsAny(slashed, fixtureDirs) || isTestFile(pl.base)
-	pl.library = pl.fixture || containsAny(slashed, libraryDirs)
+	pl.library = pl.fixture || ext == ".class" || containsAny(slashed, libraryDirs)
 	pl.foreign = pl.fixture || !strings.HasPrefix(pl.base, ".env") && (pl.library || containsAny(slashed, systemDirs)) || isHashList(pl.base) ||
 		strings.HasSuffix(pl.base, ".min.js") || strings.HasSuffix(pl.base, ".min.css") || strings.HasSuffix(pl.base, ".bundle.js")
 	return pl
@@ -82,7 +83,7 @@ func skipped(p string) bool {
 	case "png", "jpg", "jpeg", "gif", "ico", "webp", "bmp", "tiff", "psd", "avif", "svg",
 		"mp3", "mp4", "m4a", "ogg", "wav", "flac", "avi", "mov", "mkv", "webm",
 		"ttf", "otf", "woff", "woff2", "eot", "pfb", "afm",
-		"map", "pyc", "pyo", "mo", "gmo", "po", "pot", "class", "o", "a", "elc", "wasm", "dic", "aff", "hyb",
+		"map", "pyc", "pyo", "mo", "gmo", "po", "pot", "o", "a", "elc", "wasm", "dic", "aff", "hyb",
 		"xz", "bz2", "zst", "7z", "rar", "br", "lz4", "deb", "rpm", "apk", "squashfs", "iso", "img", "qcow2",
 		"pdf", "doc", "xls", "ppt", "swf", "pak", "dat", "idx", "pack":
 		return true

@@ -99,6 +99,8 @@ func TestForms(t *testing.T) {
 		{"connection string", "srv/Db.cs", `var c = "Server=db;Database=a;User=sa;Password=Tq7mzK29wX;";`, "SW-SEC-005 :1"},
 		{"basic", "srv/run.sh", "curl -H 'Authorization: Basic " + b64([]byte("svc:Kq82mmx1Z")) + "' https://x\n", "SW-SEC-003 :1"},
 		{"terraform state", "srv/terraform.tfstate", "{\"api_token\": \"k2Lx9Qw8Zr5Tn1Vb7Mc4Yd\"}", "SW-SEC-453 :1"},
+		{"class", "srv/Main.class", "\xca\xfe\xba\xbe\x00\x00\x00\x34\x00\x03\x01\x00\x28" + gitHub("class") + "\x01\x00\x04Code", "SW-SEC-100 :0"},
+		{"key of a library's class", "srv/Ssl.class", "\xca\xfe\xba\xbe\x00\x00-----BEGIN RSA " + "PRIVATE KEY-----\n" + b64([]byte("this stands for the numbers of a key, twelve times four letters, and some more")) + "\n-----END", ""},
 		{"binary", "usr/bin/tool", "\x7fELF\x00\x00\x00 " + gitHub("bin") + "\x00rest", "SW-SEC-100 :0"},
 	}
 	for _, tt := range tests {
