@@ -42,9 +42,16 @@ func (s *scanner) judge(ctx context.Context, inv *inventory.Result, layers map[s
 	for i := range out.coverage {
 		out.coverage[i].Asset = inv.Asset.ID
 	}
+	var exposed *bool
+	if s.Exposed != nil {
+		exposed = s.Exposed(inv.Asset)
+	}
 	for i := range out.findings {
 		f := &out.findings[i]
 		f.Asset = inv.Asset.ID
+		if f.Kind == seawall.KindVulnerability {
+			f.Exposed = exposed
+		}
 		place(f, layers)
 		if s.Suppressor != nil {
 			s.Suppressor.Apply(inv.Asset, f)
@@ -95,12 +102,13 @@ func place(f *seawall.Finding, layers map[string]seawall.LayerInfo) {
 }
 
 // compareFindings puts the worst first: failing before all else, then severity,
-// known exploitation, likelihood of exploitation; names settle the rest.
+// known exploitation, exposure, likelihood of exploitation; names settle the rest.
 func compareFindings(a, b seawall.Finding) int {
 	return cmp.Or(
 		cmp.Compare(statusRank(a.Status), statusRank(b.Status)),
 		cmp.Compare(b.Severity, a.Severity),
 		cmp.Compare(exploited(b), exploited(a)),
+		cmp.Compare(reachable(b), reachable(a)),
 		cmp.Compare(likelihood(b), likelihood(a)),
 		strings.Compare(string(a.Kind), string(b.Kind)),
 		comparePackages(a.Package, b.Package),
@@ -118,6 +126,13 @@ func statusRank(s seawall.Status) int {
 
 func exploited(f seawall.Finding) int {
 	if f.Vulnerability != nil && f.Vulnerability.KEV {
+		return 1
+	}
+	return 0
+}
+
+func reachable(f seawall.Finding) int {
+	if f.Exposed != nil && *f.Exposed {
 		return 1
 	}
 	return 0

@@ -72,6 +72,9 @@ type Config struct {
 	// Frameworks returns the identifiers a finding carries: those it has and those of
 	// the requirements it is evidence for. It may be called concurrently; nil leaves findings as they are.
 	Frameworks func(f *seawall.Finding, now time.Time) []string
+	// Exposed says whether an asset can be reached from outside of its cluster; nil
+	// where it does not know. It may be called concurrently.
+	Exposed func(*seawall.Asset) *bool
 	// FailOn blocks on an unsuppressed failing finding at least this severe;
 	// SeverityUnknown is any finding.
 	FailOn *seawall.Severity

@@ -6,12 +6,14 @@ package posture
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seawall-security/seawall/internal/cli/command"
 	"github.com/seawall-security/seawall/internal/cli/objects"
+	"github.com/seawall-security/seawall/internal/detect/network"
 	"github.com/seawall-security/seawall/internal/scan"
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/source/cluster"
@@ -119,6 +121,7 @@ func runCluster(cmd *cobra.Command, env *command.Env, s Scan, f *objects.Flags, 
 		return command.Usage(cmd, fmt.Errorf("--offline: a cluster is only reached over the network"))
 	}
 	var opened *cluster.Target
+	snapshot := &snapshot{}
 	defer func() {
 		if opened != nil {
 			opened.Close()
@@ -128,12 +131,13 @@ func runCluster(cmd *cobra.Command, env *command.Env, s Scan, f *objects.Flags, 
 		if opened, err = f.OpenCluster(ctx, env, progress); err != nil {
 			return nil, err
 		}
-		return named(stays{opened}, set.Name), nil
+		snapshot.Target = opened
+		return named(snapshot, set.Name), nil
 	}}
 	if f.Cluster.Images {
 		target.Members = func() []scan.Target { return images(opened, insecure) }
 	}
-	return s.Run(cmd, []scan.Target{target}, func(*scan.Config) {})
+	return s.Run(cmd, []scan.Target{target}, func(cfg *scan.Config) { cfg.Exposed = snapshot.exposure })
 }
 
 // describer is a target whose facts are its own.
@@ -165,8 +169,41 @@ func (r renamed) Asset() seawall.Asset {
 	return asset
 }
 
-// stays is a cluster that is not closed with its snapshot: its images follow.
-type stays struct{ *cluster.Target }
+// snapshot is a cluster that is not closed when it was read: its images follow. It
+// remembers which workloads the outside can reach.
+type snapshot struct {
+	*cluster.Target
+	reached func(workload string) bool // nil when something was not read
+}
 
 // Close implements io.Closer.
-func (stays) Close() error { return nil }
+func (*snapshot) Close() error { return nil }
+
+// Facts implements seawall.Describer.
+func (s *snapshot) Facts(ctx context.Context) ([]seawall.Fact, error) {
+	facts, err := s.Target.Facts(ctx)
+	if err != nil {
+		return facts, err // in part, perhaps: then nobody knows what is reached
+	}
+	var objects []seawall.Object
+	for i := range facts {
+		if facts[i].Object != nil {
+			objects = append(objects, *facts[i].Object)
+		}
+	}
+	s.reached = network.Exposed(objects)
+	return facts, nil
+}
+
+// exposure says whether one of the workloads that run an image can be reached from outside.
+func (s *snapshot) exposure(a *seawall.Asset) *bool {
+	if s.reached == nil || len(a.Workloads) == 0 {
+		return nil
+	}
+	reached := slices.ContainsFunc(a.Workloads, func(w string) bool {
+		kind, rest, _ := strings.Cut(w, "/")
+		namespace, name, _ := strings.Cut(rest, "/")
+		return s.reached(namespace + "/" + kind + "/" + name)
+	})
+	return &reached
+}
