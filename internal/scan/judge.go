@@ -42,15 +42,14 @@ func (s *scanner) judge(ctx context.Context, inv *inventory.Result, layers map[s
 	for i := range out.coverage {
 		out.coverage[i].Asset = inv.Asset.ID
 	}
-	var exposed *bool
 	if s.Exposed != nil {
-		exposed = s.Exposed(inv.Asset)
+		inv.Asset.Exposed = s.Exposed(inv.Asset)
 	}
 	for i := range out.findings {
 		f := &out.findings[i]
 		f.Asset = inv.Asset.ID
 		if f.Kind == seawall.KindVulnerability {
-			f.Exposed = exposed
+			f.Exposed = inv.Asset.Exposed
 		}
 		place(f, layers)
 		if s.Suppressor != nil {

@@ -33,6 +33,8 @@ type Asset struct {
 	// Workloads run it, as their cluster's objects are named in findings
 	// ("Deployment/shop/web"); for the images of a cluster.
 	Workloads []string `json:"workloads,omitempty"`
+	// Exposed says whether one of Workloads can be reached from outside of the cluster; nil when not known.
+	Exposed *bool `json:"exposed,omitempty"`
 }
 
 // OS is a distribution as its os-release(5) names it.

@@ -83,6 +83,9 @@ func (a *Asset) Facts() []string {
 		if n > 1 {
 			fact += " and " + strconv.Itoa(n-1) + " more"
 		}
+		if a.Exposed != nil && *a.Exposed {
+			fact += ", reached from outside"
+		}
 		facts = append(facts, fact)
 	}
 	return facts
