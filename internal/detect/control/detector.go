@@ -100,7 +100,7 @@ func (d *Detector) Detect(ctx context.Context, f detect.Facts) (detect.Result, e
 			applicable = append(applicable, p)
 		}
 	}
-	if err := compileAll(ctx, applicable); err != nil {
+	if err := compileAhead(ctx, slices.DeleteFunc(slices.Clone(applicable), func(p *program) bool { return !r.present(p.Control) })); err != nil {
 		return detect.Result{}, err
 	}
 	if err := r.objects(ctx, applicable); err != nil {
@@ -121,7 +121,16 @@ func worthLooking(f detect.Facts) bool {
 	return len(f.Objects) > 0 || slices.ContainsFunc(f.Configs, func(c seawall.ConfigFact) bool { return strings.Contains(c.Kind, "/") })
 }
 
-func compileAll(ctx context.Context, programs []*program) error {
+// present says whether there may be something to judge a control by; the
+// expressions of the others need not be compiled.
+func (r *run) present(c *Control) bool {
+	return slices.ContainsFunc(c.Inspects, func(what string) bool {
+		return subjectKindOf(what) != kindFact || len(r.snapshot.Configs(what)) > 0
+	})
+}
+
+// compileAhead compiles on all processors what is going to be needed.
+func compileAhead(ctx context.Context, programs []*program) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, p := range programs {

@@ -113,7 +113,7 @@ func LoadUser(paths []string) ([]*Control, error) {
 		if strings.HasPrefix(c.ID, "SW-") {
 			return nil, c.Place.errorf("identifier %s: SW-… are Seawall's own, take a prefix of yours", c.ID)
 		}
-		if _, err := compile(c); err != nil {
+		if err := compileAll(c); err != nil {
 			return nil, err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/seawall-security/seawall/internal/expression"
 	"github.com/seawall-security/seawall/internal/seawall"
@@ -17,16 +18,49 @@ type program struct {
 	compile func() (*compiled, error)
 }
 
-// compiled are a control's expressions; nil where it has none.
+// compiled are a control's expressions; nil where it has none. Those only a
+// failure needs are compiled at the first one.
 type compiled struct {
-	applies, each, pass, field, evidence, patch *expression.Program
+	applies, each, pass    *expression.Program
+	field, evidence, patch later
 	// eachContainer: each is the variable containers itself.
 	eachContainer bool
 }
 
+// later is an expression that is compiled when it is first asked for; nil is none.
+type later func() (*expression.Program, error)
+
+func compileLater(t Text, want expression.Type) later {
+	if t.Text == "" {
+		return nil
+	}
+	return sync.OnceValues(func() (*expression.Program, error) { return compileText(t, want) })
+}
+
+func (l later) eval(in *expression.Input) (expression.Value, error) {
+	p, err := l()
+	if err != nil {
+		return expression.Value{}, err
+	}
+	return p.Eval(in)
+}
+
+// text evaluates what was compiled as a String.
+func (l later) text(in *expression.Input) (string, error) {
+	v, err := l.eval(in)
+	text, _ := v.Native().(string)
+	return text, err
+}
+
 func compile(c *Control) (*compiled, error) {
-	out := &compiled{eachContainer: c.Each.Text == "containers"}
-	texts := []struct {
+	out := &compiled{
+		eachContainer: c.Each.Text == "containers",
+		evidence:      compileLater(c.Evidence, expression.String), patch: compileLater(c.Patch.Text, expression.Map),
+	}
+	if !literal(c.Field.Text) {
+		out.field = compileLater(c.Field, expression.String)
+	}
+	for _, t := range []struct {
 		text Text
 		want expression.Type
 		to   **expression.Program
@@ -34,20 +68,30 @@ func compile(c *Control) (*compiled, error) {
 		{c.Applies, expression.Bool, &out.applies},
 		{c.Each, expression.List, &out.each},
 		{c.Pass, expression.Bool, &out.pass},
-		{c.Evidence, expression.String, &out.evidence},
-		{c.Patch.Text, expression.Map, &out.patch},
-		{c.Field, expression.String, &out.field},
-	}
-	for _, t := range texts {
-		if t.to == &out.field && literal(c.Field.Text) {
-			continue
-		}
+	} {
 		var err error
 		if *t.to, err = compileText(t.text, t.want); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.ID, err)
 		}
 	}
 	return out, nil
+}
+
+// compileAll compiles every expression of a control, for its mistakes.
+func compileAll(c *Control) error {
+	out, err := compile(c)
+	if err != nil {
+		return err
+	}
+	for _, l := range []later{out.field, out.evidence, out.patch} {
+		if l == nil {
+			continue
+		}
+		if _, err := l(); err != nil {
+			return fmt.Errorf("%s: %w", c.ID, err)
+		}
+	}
+	return nil
 }
 
 // judge judges one subject, which the judge already holds.
@@ -188,7 +232,7 @@ func (p *program) one(j *judge, s *Subject, item map[string]any, c *compiled, t 
 	field, fieldErr := p.fieldOf(j, s, item, c)
 	evidence, evidenceErr := p.shown(s, item), error(nil)
 	if c.evidence != nil {
-		evidence, evidenceErr = c.evidence.String(j.in)
+		evidence, evidenceErr = c.evidence.text(j.in)
 	}
 	f := p.finding(s, field, evidence)
 	var patchErr error
@@ -239,7 +283,7 @@ func locate(s *Subject, field string) *seawall.Location {
 // fieldOf is where the finding points to.
 func (p *program) fieldOf(j *judge, s *Subject, item map[string]any, c *compiled) (string, error) {
 	if c.field != nil {
-		return c.field.String(j.in)
+		return c.field.text(j.in)
 	}
 	itemPath, _ := item["_path"].(string)
 	head, rest, _ := strings.Cut(p.Field.Text, ".")
@@ -341,7 +385,7 @@ func (p *program) patchFor(j *judge, s *Subject, item map[string]any, c *compile
 	}
 	patch := p.Patch.Static
 	if c.patch != nil {
-		v, err := c.patch.Eval(j.in)
+		v, err := c.patch.eval(j.in)
 		if err != nil {
 			return nil, err
 		}
