@@ -10,7 +10,7 @@ SHARED     ?= ../shared
 .PHONY: run build test lint unit cluster race fuzz bench soak image starter-db clean
 
 run: build ## scan this machine; print the table, write seawall-report.html
-	@bin/seawall scan host --format table --format html=seawall-report.html
+	@bin/seawall scan host --scanners vuln,misconfig --format table --format html=seawall-report.html
 	@echo "Full report: $(CURDIR)/seawall-report.html"
 
 build: ## the static binaries, bin/seawall and bin/seawall-agent
