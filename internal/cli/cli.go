@@ -24,6 +24,7 @@ import (
 	"github.com/seawall-security/seawall/internal/cli/audit"
 	"github.com/seawall-security/seawall/internal/cli/command"
 	"github.com/seawall-security/seawall/internal/cli/network"
+	"github.com/seawall-security/seawall/internal/cli/policy"
 	clirbac "github.com/seawall-security/seawall/internal/cli/rbac"
 	"github.com/seawall-security/seawall/internal/cli/verify"
 )
@@ -100,7 +101,7 @@ const rootExample = `  seawall scan image nginx:1.25                      an ima
 
 const exitHelp = `Exit status:
   0  done, nothing at or above the threshold
-  1  --fail-on blocked, or a question was answered no
+  1  --fail-on or a policy blocked, or a question was answered no
   2  usage or configuration error
   3  could not complete: target unreadable, archive corrupt or over a safety
      bound, a collector failed (or partial under --strict; packages without
@@ -135,6 +136,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.complianceCommand(),
 		clirbac.Command(a.env()),
 		network.Command(a.env()),
+		policy.Command(a.env()),
 		audit.Command(a.env()),
 		a.versionCommand(),
 	)

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seawall-security/seawall/internal/cli/command"
+	"github.com/seawall-security/seawall/internal/cli/policy"
 	"github.com/seawall-security/seawall/internal/cli/posture"
 	"github.com/seawall-security/seawall/internal/cli/progress"
 	"github.com/seawall-security/seawall/internal/cli/seen"
@@ -33,6 +34,7 @@ type scanFlags struct {
 	databaseFlags
 	suppressFlags
 	scannerFlags
+	policies        policy.ScanFlags
 	signatures      verify.ScanFlags
 	failOn          string
 	name            string
@@ -57,13 +59,14 @@ func (f *scanFlags) add(cmd *cobra.Command) {
 	f.databaseFlags.add(cmd)
 	f.suppressFlags.add(cmd)
 	f.scannerFlags.add(cmd)
+	f.policies.Add(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.failOn, "fail-on", "", "exit 1 on an unsuppressed finding this severe or worse: critical, high, medium, low, any")
 	flags.StringVar(&f.name, "name", "", "call the target by this name in reports")
 	flags.BoolVar(&f.offline, "offline", false, "refuse everything that would leave this machine")
 	flags.BoolVar(&f.strict, "strict", false, "exit 3 when a single file could not be read or judged")
 	flags.BoolVar(&f.requireCoverage, "require-coverage", false, "exit 3 when packages have no advisories in the database")
-	flags.BoolVar(&f.exitZero, "exit-zero", false, "exit 0 where --fail-on would exit 1")
+	flags.BoolVar(&f.exitZero, "exit-zero", false, "exit 0 where --fail-on or --policy would exit 1")
 	flags.BoolVar(&f.quiet, "quiet", false, "only results and errors: no progress, no warnings")
 	flags.BoolVar(&f.noProgress, "no-progress", false, "no progress line (it only shows on a terminal)")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "name every file that could not be read")
@@ -254,6 +257,13 @@ func (a *app) runTargets(cmd *cobra.Command, f *scanFlags, targets []scan.Target
 		return err
 	}
 	cfg.Suppressor = suppressor
+	gate, err := f.policies.Load(cmd)
+	if err != nil {
+		return err
+	}
+	if gate != nil {
+		cfg.Policies = gate
+	}
 	reports, err := a.openReports(&f.outputFlags)
 	if err != nil {
 		return err
@@ -276,6 +286,9 @@ func (a *app) runTargets(cmd *cobra.Command, f *scanFlags, targets []scan.Target
 		warnings := suppressor.Warnings()
 		if bases, ok := cfg.Bases.(interface{ Warnings() []string }); ok {
 			warnings = append(warnings, bases.Warnings()...)
+		}
+		if gate != nil {
+			warnings = append(warnings, gate.Warnings(cfg.Now())...)
 		}
 		a.warn(f, outcome, warnings)
 	}
@@ -430,6 +443,9 @@ func (a *app) warn(f *scanFlags, o scan.Outcome, warnings []string) {
 	for _, w := range warnings {
 		fmt.Fprintln(a.Stderr, "seawall:", command.Printable(w))
 	}
+	if len(o.Undecided) > 0 {
+		fmt.Fprintf(a.Stderr, "seawall: policies could not make %s (see decisions in the report; --strict makes it an error)\n", command.Plural(len(o.Undecided), "decision"))
+	}
 	if len(o.Partial) > 0 && !f.verbose {
 		fmt.Fprintf(a.Stderr, "seawall: %s could not read everything (--verbose names them, --strict makes it an error)\n", command.Plural(len(o.Partial), "collector"))
 	}
@@ -457,6 +473,12 @@ func (a *app) verdict(ctx context.Context, f *scanFlags, o scan.Outcome) error {
 	}
 	if f.requireCoverage && o.NotEvaluated > 0 {
 		return seawall.WithHint(fmt.Errorf("--require-coverage: no advisories in this database for %s", command.Plural(o.NotEvaluated, "package")), "fetch them with: seawall db update")
+	}
+	if f.strict && len(o.Undecided) > 0 {
+		return fmt.Errorf("--strict: policy %s, rule %s: %s", o.Undecided[0].Policy, o.Undecided[0].Rule, o.Undecided[0].Reason)
+	}
+	if len(o.Blocks) > 0 && !f.exitZero {
+		return policy.Blocked(o.Blocks)
 	}
 	if o.Blocking > 0 && !f.exitZero {
 		return command.Blocked(fmt.Sprintf("--fail-on %s: %s at or above the threshold", f.failOn, command.Plural(o.Blocking, "finding")))

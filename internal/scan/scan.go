@@ -2,8 +2,8 @@
 // gate, later a registry or a cluster, are all one Run over targets.
 //
 // For each target in turn: open, inventory (facts), detectors (findings),
-// suppression, order, and out as messages: Run once, then per target Asset,
-// Coverage, package Facts, Findings worst first, Statuses; End at last.
+// suppression, order, policies, and out as messages: Run once, then per target Asset,
+// Coverage, package Facts, Findings worst first, Decisions, Statuses; End at last.
 // Progress may come anywhere between. A target that cannot be completed is
 // reported in Outcome.Errors and the others go on.
 //
@@ -32,6 +32,7 @@ import (
 
 	"github.com/seawall-security/seawall/internal/detect"
 	"github.com/seawall-security/seawall/internal/inventory"
+	"github.com/seawall-security/seawall/internal/policy"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -69,6 +70,8 @@ type Config struct {
 	Verify func(ctx context.Context, name string, image *seawall.Asset)
 	// Suppressor marks findings that are accepted or do not apply.
 	Suppressor Suppressor
+	// Policies decide about what was found; nil decides nothing.
+	Policies Policies
 	// Frameworks returns the identifiers a finding carries: those it has and those of
 	// the requirements it is evidence for. It may be called concurrently; nil leaves findings as they are.
 	Frameworks func(f *seawall.Finding, now time.Time) []string
@@ -95,6 +98,12 @@ type Suppressor interface {
 	Apply(asset *seawall.Asset, f *seawall.Finding)
 }
 
+// Policies decide about one asset, its packages counted, its findings after
+// suppression, and its objects. Judge is not called concurrently.
+type Policies interface {
+	Judge(asset *seawall.Asset, packages int, findings []seawall.Finding, objects []seawall.Object, now time.Time) []seawall.Decision
+}
+
 // Handler takes the stream; the sinks are such.
 type Handler interface {
 	Handle(ctx context.Context, m seawall.Message) error
@@ -107,6 +116,9 @@ type Outcome struct {
 	Assets int
 	// Blocking counts the findings at or above Config.FailOn; 0 without one.
 	Blocking int
+	// Blocks are the decisions of policies that block, and Undecided those that a
+	// policy could not make.
+	Blocks, Undecided []seawall.Decision
 	// Errors are the targets that could not be completed.
 	Errors []TargetError
 	// Failed and Partial are the collectors and detectors that did not do all their work.
@@ -241,6 +253,9 @@ func (s *scanner) report(ctx context.Context, inv *inventory.Result, res judged)
 			return err
 		}
 	}
+	if err := s.decide(ctx, inv, res.findings); err != nil {
+		return err
+	}
 	statuses := append(inv.Statuses, res.statuses...)
 	for i := range statuses {
 		if err := s.out.send(ctx, seawall.Message{Status: &statuses[i]}); err != nil {
@@ -248,6 +263,26 @@ func (s *scanner) report(ctx context.Context, inv *inventory.Result, res judged)
 		}
 	}
 	s.count(len(inv.Packages), res, statuses)
+	return nil
+}
+
+// decide sends what the policies make of one target.
+func (s *scanner) decide(ctx context.Context, inv *inventory.Result, findings []seawall.Finding) error {
+	if s.Policies == nil {
+		return nil
+	}
+	decisions := s.Policies.Judge(inv.Asset, len(inv.Packages), findings, inv.Objects, s.Now())
+	for i := range decisions {
+		d := &decisions[i]
+		if policy.Blocks(d) {
+			s.outcome.Blocks = append(s.outcome.Blocks, *d)
+		} else if d.Outcome == policy.OutcomeFailed {
+			s.outcome.Undecided = append(s.outcome.Undecided, *d)
+		}
+		if err := s.out.send(ctx, seawall.Message{Decision: d}); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -155,4 +155,10 @@ type Decision struct {
 	Asset    string   `json:"asset"`
 	Findings []string `json:"findings,omitempty"`
 	Reason   string   `json:"reason,omitempty"`
+	// Mode is the rule's: enforce, warn or audit.
+	Mode string `json:"mode,omitempty"`
+	// Exception names what lets it pass: "namespace/name".
+	Exception string `json:"exception,omitempty"`
+	// Location is the field of the object it is about; nil for other assets.
+	Location *Location `json:"location,omitempty"`
 }
