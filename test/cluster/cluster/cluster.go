@@ -10,7 +10,8 @@
 //	cmd := exec.Command("seawall", "scan", "cluster"); cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig())
 //
 // Prefer Shared: it is started once for a whole `go test ./...` and ends with
-// that. Start takes 5 to 10 seconds and waits while another test run has one.
+// that. Start takes 5 to 10 seconds on an idle machine, and waits while other tests
+// have as many as the memory holds.
 //
 // The cluster is in network, mount and PID namespaces of its own. The test
 // reaches it, its pods and its services at their addresses. From inside, the test

@@ -61,7 +61,11 @@ func Run(ctx context.Context, spec Spec, ready func(State)) error {
 		}
 	}()
 	if spec.Key == "" {
-		turn, err := lockFile(ctx, filepath.Join(Base, "turn"))
+		names, err := turns()
+		if err != nil {
+			return err
+		}
+		turn, err := lockOne(ctx, names...)
 		if err != nil {
 			return err
 		}
@@ -96,33 +100,6 @@ func (c *cluster) up(ctx context.Context, control *control, ready func(State)) e
 	ready(control.state)
 	<-ctx.Done()
 	return nil
-}
-
-// lockFile waits for a file lock; who has it dies or closes the file.
-func lockFile(ctx context.Context, path string) (*os.File, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return f, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			f.Close()
-			return nil, fmt.Errorf("locking %s: %w", path, err)
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("waiting for the cluster of another test run: %w", ctx.Err())
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
 }
 
 func (c *cluster) url() string { return "https://" + net.JoinHostPort(c.slot.nodeAddress(), "6443") }

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/seawall-security/seawall/test/cluster/node"
-	"golang.org/x/sys/unix"
 )
 
 // Base has a directory per slot. It is not below the temporary directory, which
@@ -69,16 +68,9 @@ func (s *slot) tryLock() (bool, error) {
 	if err := os.MkdirAll(Base, 0o700); err != nil {
 		return false, err
 	}
-	lock, err := os.OpenFile(s.dir+".lock", os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
+	lock, err := tryLock(s.dir + ".lock")
+	if lock == nil {
 		return false, err
-	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		lock.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return false, nil
-		}
-		return false, fmt.Errorf("locking %s: %w", lock.Name(), err)
 	}
 	ours, err := lock.Stat()
 	if err == nil {

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 )
 
@@ -96,7 +95,7 @@ func Keep(in io.Reader, out io.WriteCloser) error {
 
 // Share joins the running cluster with the spec's key or spawns it.
 func Share(ctx context.Context, program string, spec Spec) (*State, error) {
-	lock, err := lockFile(ctx, filepath.Join(Base, "share"))
+	lock, err := lockOne(ctx, "share")
 	if err != nil {
 		return nil, err
 	}

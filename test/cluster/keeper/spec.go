@@ -45,7 +45,7 @@ type Spec struct {
 	// Hold are processes that need the cluster. Without any it stays until it is closed.
 	Hold []int
 	// Key names a cluster that all with the same key share. One without waits for
-	// its turn: the machine has one of them at a time.
+	// its turn: the machine has only some of them at a time (see turns).
 	Key string
 }
 

@@ -125,6 +125,15 @@ func Apply(t testing.TB, c *cluster.Cluster, kind string) {
 	c.Wait(t, "the workloads", func() error { return c.Ready(t.Context(), "shop", "web") })
 }
 
+// Loosen gives everybody the files of a weak cluster's node.
+func Loosen(t testing.TB, c *cluster.Cluster) {
+	t.Helper()
+	const script = "chown -R nobody:nogroup /etc/kubernetes /etc/cni/net.d /var/lib/etcd /var/lib/kubelet/config.yaml && chmod -R a+rwX /etc/kubernetes /etc/cni/net.d /var/lib/etcd /var/lib/kubelet/config.yaml"
+	if out, err := c.NodeCommand(t.Context(), "sh", "-c", script).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
 // Manifests are a kind's, as a directory.
 func Manifests(kind string) fs.FS {
 	dir, err := fs.Sub(manifests, kind)
