@@ -77,11 +77,11 @@ func (j *joiner) raw() {
 func (j *joiner) processes() {
 	for _, p := range j.facts("host/process") {
 		args := strings.Split(strings.TrimRight(p.Data["args"], "\x00"), "\x00")
-		component, flags := command(args[:min(len(args), 2)]) // the program, or hyperkube and its first word
+		component, _ := command(args[:min(len(args), 2)]) // the program, or hyperkube and its first word
 		if component == "" {
 			continue
 		}
-		_, flags = command(args)
+		_, flags := command(args)
 		if component == "dockerd" {
 			j.docker(flags)
 			continue

@@ -129,7 +129,7 @@ func (o Options) kubernetes() (string, error) {
 	n, _ := fmt.Sscanf(v+".0", "%d.%d.%d", &major, &minor, &patch)
 	full := fmt.Sprintf("%d.%d.%d", major, minor, patch)
 	if n < 3 || full != v && full != v+".0" {
-		return "", seawall.WithHint(fmt.Errorf("Kubernetes version %q: %w", o.KubeVersion, seawall.ErrUsage), "write it as in 1.33 or v1.33.2")
+		return "", seawall.WithHint(fmt.Errorf("version of Kubernetes %q: %w", o.KubeVersion, seawall.ErrUsage), "write it as in 1.33 or v1.33.2")
 	}
 	return "v" + full, nil
 }
