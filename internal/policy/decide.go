@@ -191,7 +191,7 @@ func (g grace) end(f *seawall.Finding, firstSeen map[string]time.Time) (time.Tim
 	} else if v != nil && g.from == "fixed" && v.FixedAt != nil {
 		date = *v.FixedAt
 	}
-	t, err := parseTime(date)
+	t, err := ParseTime(date)
 	if g.from == "firstSeen" {
 		t, err = firstSeen[f.ID], nil
 	}

@@ -56,7 +56,7 @@ func parseException(h *Header) (*Exception, error) {
 		}
 	}
 	var err error
-	if e.Expires, err = parseTime(spec.Expires.Text); err != nil {
+	if e.Expires, err = ParseTime(spec.Expires.Text); err != nil {
 		return nil, spec.Expires.Place.Errorf("expires: %w", err)
 	}
 	if e.match, err = spec.Match.compile(); err != nil {

@@ -51,15 +51,21 @@ func (g *Gate) Judge(asset *seawall.Asset, packages int, findings []seawall.Find
 		if err != nil || controlled(m) {
 			continue
 		}
-		in := whole
-		in.Findings, in.Object, in.NamespaceName, in.Location = about[o.Resource()], m, o.Namespace, o.Location
+		in := whole.About(m)
+		in.Findings, in.Location, in.Namespace = about[o.Resource()], o.Location, namespaces[o.Namespace]
+		in.NamespaceName = o.Namespace
 		delete(about, o.Resource()) // of equal names the first has the findings
-		in.Namespace = namespaces[o.Namespace]
-		in.Workload = WorkloadOf(m)
-		in.Images = in.Workload.images()
 		decisions = append(decisions, g.decide(in)...)
 	}
 	return decisions
+}
+
+// About is the input with an object, the workload it is and the images it runs.
+func (in Input) About(object map[string]any) Input {
+	in.Object, in.Workload = object, WorkloadOf(object)
+	in.NamespaceName, _ = at(object, "metadata")["namespace"].(string)
+	in.Images = in.Workload.images()
+	return in
 }
 
 func (g *Gate) decide(in Input) []seawall.Decision {
@@ -290,25 +296,40 @@ func ScannedImage(asset *seawall.Asset, packages int, findings []seawall.Finding
 	return image
 }
 
+// Reported is the input with the first asset of a report and its findings.
+func Reported(report *seawall.Report, in Input) Input {
+	if report.Asset == nil {
+		return in
+	}
+	in.Asset = report.Asset
+	for _, f := range report.Findings {
+		if f.Asset == report.Asset.ID {
+			in.Findings = append(in.Findings, f)
+		}
+	}
+	if in.Asset.Kind == seawall.AssetCluster {
+		in.Cluster = in.Asset.Name
+	}
+	if in.Asset.Image != nil {
+		in.Images = append(in.Images, ScannedImage(in.Asset, len(report.Packages), in.Findings, in.Now))
+	}
+	return in
+}
+
 func mergeNamed(image, named Image) Image {
 	image.Name, image.Registry, image.Repository, image.Tag = named.Name, named.Registry, named.Repository, named.Tag
 	return image
 }
 
 // registryName is the image's name in a registry, where it has one: a layout or an
-// archive on a disk may name none.
+// archive on a disk may name none, or a tag alone.
 func registryName(asset *seawall.Asset) (string, bool) {
-	scheme, rest, _ := strings.Cut(asset.Name, ":")
-	switch scheme {
-	case "oci", "oci-archive", "docker-archive":
-		if tags := asset.Image.RepoTags; len(tags) > 0 {
-			return tags[0], true
+	for _, name := range append(slices.Clone(asset.Image.RepoTags), asset.Image.RepoDigests...) {
+		if strings.ContainsAny(name, ":/@") {
+			return name, true
 		}
-		return "", false
-	case "docker", "containerd":
-		return rest, true
 	}
-	return asset.Name, true
+	return "", false
 }
 
 func countsOf(findings []seawall.Finding) *Counts {

@@ -121,7 +121,7 @@ func age(args []any) (any, error) {
 		if d == "" {
 			return expression.Unknown("date"), nil
 		}
-		t, err := parseTime(d)
+		t, err := ParseTime(d)
 		if err != nil {
 			return nil, fmt.Errorf("age: %w", err)
 		}
@@ -130,8 +130,8 @@ func age(args []any) (any, error) {
 	return nil, fmt.Errorf("age wants a date")
 }
 
-// parseTime reads a day or a moment of RFC 3339.
-func parseTime(s string) (time.Time, error) {
+// ParseTime reads a day or a moment of RFC 3339.
+func ParseTime(s string) (time.Time, error) {
 	if t, err := time.Parse(time.DateOnly, s); err == nil {
 		return t, nil
 	}
