@@ -30,8 +30,9 @@ var _ detect.Explainer = (*Detector)(nil)
 
 // New returns a detector. An entry of a list is an SPDX identifier, one with
 // wildcards ("GPL-*"), or a class: permissive, weak-copyleft, strong-copyleft,
-// network-copyleft, proprietary, unknown. Denied wins over allowed. The error
-// wraps seawall.ErrUsage.
+// network-copyleft, proprietary, unknown. "GPL-2.0 WITH Classpath-*" is the
+// licence with such an exception alone; without WITH exceptions make no
+// difference. Denied wins over allowed. The error wraps seawall.ErrUsage.
 func New(allow, deny []string) (*Detector, error) {
 	d := &Detector{}
 	for _, l := range []struct {
@@ -39,10 +40,10 @@ func New(allow, deny []string) (*Detector, error) {
 		to   *[]string
 	}{{allow, &d.allow}, {deny, &d.deny}} {
 		for _, entry := range l.from {
-			entry = strings.TrimSpace(entry)
+			entry = strings.Join(strings.Fields(entry), " ")
 			if !valid(entry) {
 				return nil, seawall.WithHint(fmt.Errorf("unknown licence %q in a licence list: %w", entry, seawall.ErrUsage),
-					"name SPDX identifiers (MIT), patterns (GPL-*) or classes (permissive, weak-copyleft, strong-copyleft, network-copyleft, proprietary, unknown)")
+					"name SPDX identifiers (MIT), patterns (GPL-*, GPL-2.0 WITH Classpath-*) or classes (permissive, weak-copyleft, strong-copyleft, network-copyleft, proprietary, unknown)")
 			}
 			*l.to = append(*l.to, strings.ToLower(entry))
 		}
@@ -52,7 +53,10 @@ func New(allow, deny []string) (*Detector, error) {
 
 // valid says whether an entry can match anything: a misspelt one would be a hole in a deny list.
 func valid(entry string) bool {
-	low := strings.ToLower(entry)
+	low, exception, with := strings.Cut(strings.ToLower(entry), " with ")
+	if _, err := path.Match(exception, ""); with && (err != nil || exception == "" || strings.Contains(exception, " ")) {
+		return false
+	}
 	for c := Permissive; c <= Unknown; c++ {
 		if low == c.String() {
 			return true
@@ -147,6 +151,10 @@ func (d *Detector) judge(texts []string) verdict {
 func matches(list []string, e Expression) bool {
 	id := strings.ToLower(e.ID)
 	for _, entry := range list {
+		entry, exception, with := strings.Cut(entry, " with ")
+		if ok, err := path.Match(exception, strings.ToLower(e.Exception)); with && (!ok || err != nil) {
+			continue
+		}
 		if entry == e.Class.String() {
 			return true
 		}

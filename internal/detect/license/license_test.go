@@ -55,6 +55,7 @@ func TestDetect(t *testing.T) {
 	packages := []seawall.Package{
 		{Name: "mit", Licenses: []string{"MIT"}}, {Name: "gpl", Licenses: []string{"GPLv3+"}}, {Name: "either", Licenses: []string{"GPL-3.0-only OR MIT"}},
 		{Name: "both", Licenses: []string{"MIT", "GPL-3"}}, {Name: "agpl", Licenses: []string{"AGPL-3.0-only"}}, {Name: "odd", Licenses: []string{"my own"}}, {Name: "none"},
+		{Name: "class", Licenses: []string{"GPL-2.0-only WITH Classpath-exception-2.0"}}, {Name: "font", Licenses: []string{"GPL-2.0-only WITH Font-exception-2.0"}},
 	}
 	for _, c := range []struct {
 		allow, deny []string
@@ -62,8 +63,10 @@ func TestDetect(t *testing.T) {
 	}{
 		{nil, nil, map[string]string{}},
 		{nil, []string{"GPL-3.0"}, map[string]string{"gpl": RuleDenied, "both": RuleDenied}},
-		{nil, []string{"GPL-*", "network-copyleft"}, map[string]string{"gpl": RuleDenied, "both": RuleDenied, "agpl": RuleDenied}},
-		{[]string{"permissive"}, nil, map[string]string{"gpl": RuleNotAllowed, "both": RuleNotAllowed, "agpl": RuleNotAllowed, "odd": RuleUnknown, "none": RuleUnknown}},
+		{nil, []string{"GPL-*", "network-copyleft"}, map[string]string{"gpl": RuleDenied, "both": RuleDenied, "agpl": RuleDenied, "class": RuleDenied, "font": RuleDenied}},
+		{nil, []string{"strong-copyleft with classpath-*"}, map[string]string{"class": RuleDenied}},
+		{[]string{"MIT", "GPL-3.0", "AGPL-3.0", "unknown", "GPL-2.0 WITH Classpath-exception-2.0"}, nil, map[string]string{"font": RuleNotAllowed}},
+		{[]string{"permissive"}, nil, map[string]string{"gpl": RuleNotAllowed, "both": RuleNotAllowed, "agpl": RuleNotAllowed, "odd": RuleUnknown, "none": RuleUnknown, "class": RuleNotAllowed, "font": RuleNotAllowed}},
 		{[]string{"mit", "strong-copyleft", "unknown"}, []string{"GPL-3.0-or-later"}, map[string]string{"gpl": RuleDenied, "agpl": RuleNotAllowed}},
 	} {
 		d, err := New(c.allow, c.deny)
@@ -82,7 +85,7 @@ func TestDetect(t *testing.T) {
 			t.Errorf("allow %v deny %v (-want +got):\n%s", c.allow, c.deny, diff)
 		}
 	}
-	for _, entry := range []string{"GPL3", "", "[", "MITT"} {
+	for _, entry := range []string{"GPL3", "", "[", "MITT", "GPL-2.0 WITH", "GPL-2.0 WITH [", "GPL-2.0 WITH a b", "MITT WITH a", "MIT OR ISC"} {
 		if _, err := New(nil, []string{entry}); !errors.Is(err, seawall.ErrUsage) {
 			t.Errorf("New(deny %q) = %v", entry, err)
 		}
