@@ -123,8 +123,13 @@ func (c *cluster) certificates() (map[string]string, error) {
 		}
 		files[path+".crt"], files[path+".key"] = string(pair.Cert), string(pair.Key)
 	}
+	admins := "system:masters"
+	if c.spec.Options.Kubeadm {
+		admins = "kubeadm:cluster-admins"
+	}
 	for file, user := range map[string]pki.Leaf{
-		"admin.conf":              {CommonName: "kubernetes-admin", Organizations: []string{"system:masters"}},
+		"admin.conf":              {CommonName: "kubernetes-admin", Organizations: []string{admins}},
+		"super-admin.conf":        {CommonName: "kubernetes-super-admin", Organizations: []string{"system:masters"}},
 		"controller-manager.conf": {CommonName: "system:kube-controller-manager"},
 		"scheduler.conf":          {CommonName: "system:kube-scheduler"},
 		"kube-proxy.conf":         {CommonName: "system:kube-proxy"},

@@ -121,13 +121,16 @@ func (c *cluster) start(ctx context.Context) error {
 	}
 	for source, target := range map[string]string{
 		"etc-kubernetes": etc, "etc-cni": "/etc/cni/net.d", "audit": auditDir, "run-containerd": "/run/containerd", "pods": "/var/log/pods",
-		"var-lib-containerd": "/var/lib/containerd", "var-lib-kubelet": "/var/lib/kubelet",
+		"var-lib-containerd": "/var/lib/containerd", "var-lib-kubelet": "/var/lib/kubelet", "var-lib-etcd": "/var/lib/etcd",
 	} {
 		source = filepath.Join(c.slot.dir, source)
 		if err := os.MkdirAll(source, 0o755); err != nil {
 			return err
 		}
 		binds = append(binds, node.Bind{Source: source, Target: target})
+	}
+	if err := os.Chmod(filepath.Join(c.slot.dir, "var-lib-etcd"), 0o700); err != nil {
+		return err
 	}
 	if err := c.connect(); err != nil {
 		return err

@@ -111,6 +111,11 @@ func (c *cluster) applyKubeadm(ctx context.Context) error {
 			}),
 		}),
 		system + "/serviceaccounts/kube-proxy": {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": "kube-proxy"}},
+		"/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/kubeadm:cluster-admins": {
+			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": map[string]any{"name": "kubeadm:cluster-admins"},
+			"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+			"subjects": []any{map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "kubeadm:cluster-admins"}},
+		},
 		"/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/kubeadm:node-proxier": {
 			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": map[string]any{"name": "kubeadm:node-proxier"},
 			"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:node-proxier"},
