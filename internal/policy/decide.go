@@ -128,8 +128,10 @@ func (c *cases) rule(r *Rule) {
 		if in.Workload != nil {
 			c.ask(r, nil, nil, func(*expression.Input) {})
 		}
-	default:
-		c.ask(r, nil, nil, func(*expression.Input) {})
+	case subjectInput:
+		if in.Object == nil {
+			c.ask(r, nil, nil, func(*expression.Input) {})
+		}
 	}
 }
 

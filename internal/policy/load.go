@@ -388,7 +388,11 @@ func (p *Policy) rule(spec *ruleSpec) (*Rule, error) {
 			return nil, err
 		}
 	}
-	r.subject = subjectOf(p.named(r.when))
+	r.uses = p.named(r.when)
+	r.subject = subjectOf(r.uses)
+	if r.messageOf != nil {
+		r.uses = append(r.uses, p.named(r.messageOf)...)
+	}
 	if spec.Grace.Days < 0 || spec.Grace.Days > 3650 {
 		return nil, r.Place.Errorf("rule %s: grace of %d days: want 0 to 3650", r.Name, spec.Grace.Days)
 	}
@@ -439,7 +443,7 @@ func subjectOf(uses []string) subject {
 	for _, s := range []struct {
 		name string
 		is   subject
-	}{{"finding", subjectFinding}, {"object", subjectObject}, {"request", subjectObject}, {"workload", subjectWorkload}, {"image", subjectImage}} {
+	}{{"finding", subjectFinding}, {"object", subjectObject}, {"request", subjectObject}, {"namespace", subjectObject}, {"workload", subjectWorkload}, {"image", subjectImage}} {
 		if slices.Contains(uses, s.name) {
 			return s.is
 		}

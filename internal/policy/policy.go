@@ -11,11 +11,11 @@
 // What a rule is asked about depends on what its condition names (its variables'
 // expressions included), the first that fits:
 //
-//	finding             every failing finding of the input that nobody suppressed
-//	object, request     the input's object; without one the rule is not asked
-//	workload            the input's workload; without one the rule is not asked
-//	image               every image of the input; without one the rule is not asked
-//	none of these       the input as a whole
+//	finding                      every failing finding of the input that nobody suppressed
+//	object, request, namespace   the input's object; without one the rule is not asked
+//	workload                     the input's workload; without one the rule is not asked
+//	image                        every image of the input; without one the rule is not asked
+//	none of these                the input as a whole, where it has no object
 //
 // Everything else that the condition names and the input does not say is unknown,
 // and unknown facts are carried through as in "false && unknown", which is false. A
@@ -110,6 +110,8 @@ type Rule struct {
 	messageOf *expression.Program
 	when      *expression.Program
 	subject   subject
+	// uses are all variables that the rule names, itself or through others.
+	uses []string
 }
 
 // grace is how long a problem may stay before the rule acts.
