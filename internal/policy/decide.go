@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seawall-security/seawall/internal/expression"
@@ -59,20 +60,24 @@ type cases struct {
 }
 
 func (p *Policy) decide(in *Input, observe func(*Observed)) []seawall.Decision {
-	if !p.Uses(in.Phase) || !p.concerns(in, nil) {
+	if !p.Uses(in.Phase) {
 		return nil
 	}
 	c := &cases{policy: p, in: in, observe: observe}
 	c.values = c.input(p.environment)
+	concerned := p.concerns(in, in.Images)
 	for _, r := range p.Rules {
-		c.rule(r)
+		if concerned || r.subject == subjectImage {
+			c.rule(r)
+		}
 	}
 	return c.decisions
 }
 
-// concerns says whether the input is one the policy is for.
-func (p *Policy) concerns(in *Input, image *Image) bool {
-	return p.match.holds(in, image) != no && (p.exclude == nil || p.exclude.holds(in, image) != yes)
+// concerns says whether the policy is for the input with these of its images: it
+// matches where one does, and is excluded where all are.
+func (p *Policy) concerns(in *Input, images []Image) bool {
+	return p.match.holds(in, images, slices.ContainsFunc) != no && (p.exclude == nil || p.exclude.holds(in, images, all) != yes)
 }
 
 // input gives an environment's variables their values, but for what cases differ in.
@@ -116,7 +121,7 @@ func (c *cases) rule(r *Rule) {
 	case subjectImage:
 		for i := range in.Images {
 			image := &in.Images[i]
-			if c.policy.concerns(in, image) {
+			if c.policy.concerns(in, in.Images[i:i+1]) {
 				c.ask(r, nil, image, func(v *expression.Input) { v.Set("image", image) })
 			}
 		}

@@ -76,11 +76,15 @@ func parseException(h *Header) (*Exception, error) {
 // exception is the first exception that lets the case pass, nil without one. What is
 // not known is not excepted.
 func (c *cases) exception(r *Rule, image *Image, facts setter) *Exception {
+	images := c.in.Images
+	if image != nil {
+		images = []Image{*image}
+	}
 	for _, e := range c.in.Exceptions {
 		if e.Policy != c.policy.Name || len(e.Rules) > 0 && !slices.Contains(e.Rules, r.Name) || !c.policy.allows(e, c.in.Now) {
 			continue
 		}
-		if e.Namespace != c.in.NamespaceName || e.match.holds(c.in, image) != yes {
+		if e.Namespace != c.in.NamespaceName || e.match.holds(c.in, images, all) != yes {
 			continue
 		}
 		if e.when != nil {

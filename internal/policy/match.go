@@ -111,15 +111,21 @@ func (c *criteria) selectLabels(s *selectorSpec) error {
 	return nil
 }
 
-// holds says whether all that the criteria name fits. image is the one asked about,
-// nil for any of the input's.
-func (c *criteria) holds(in *Input, image *Image) truth {
+// some is how many of the images must fit: slices.ContainsFunc or all.
+type some func(images []Image, fits func(Image) bool) bool
+
+func all(images []Image, fits func(Image) bool) bool {
+	return len(images) > 0 && !slices.ContainsFunc(images, func(i Image) bool { return !fits(i) })
+}
+
+// holds says whether all that the criteria name fits the input with these images.
+func (c *criteria) holds(in *Input, images []Image, enough some) truth {
 	if c == nil {
 		return yes
 	}
 	result := yes
 	for _, t := range []truth{
-		c.matchImage(in, image), one(c.clusters, in.Cluster), c.matchNamespace(in), c.matchKind(in), c.matchRequest(in), c.matchLabels(in),
+		c.matchImage(in, images, enough), one(c.clusters, in.Cluster), c.matchNamespace(in), c.matchKind(in), c.matchRequest(in), c.matchLabels(in),
 	} {
 		result = min(result, t)
 	}
@@ -141,20 +147,18 @@ func anyGlob(patterns []string, name string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return glob(p, name) })
 }
 
-func (c *criteria) matchImage(in *Input, image *Image) truth {
+func (c *criteria) matchImage(in *Input, images []Image, enough some) truth {
 	switch {
 	case len(c.images) == 0:
 		return yes
-	case image != nil:
-		return truthOf(c.isImage(image))
-	case len(in.Images) == 0 && in.Object == nil:
+	case len(images) == 0 && in.Object == nil:
 		return unknownTruth
 	}
-	return truthOf(slices.ContainsFunc(in.Images, func(i Image) bool { return c.isImage(&i) }))
+	return truthOf(enough(images, c.isImage))
 }
 
 // isImage: a pattern is of the whole reference, or of it without tag and digest.
-func (c *criteria) isImage(image *Image) bool {
+func (c *criteria) isImage(image Image) bool {
 	return anyGlob(c.images, image.Name) || anyGlob(c.images, image.Registry+"/"+image.Repository)
 }
 
