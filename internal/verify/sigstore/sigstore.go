@@ -181,8 +181,15 @@ func (j *Judge) judge(b *bundle.Bundle, m verify.Material, s verify.Subject, p *
 	proved, err := verifier.Verify(b, sigverify.NewPolicy(artifact, who))
 	if err != nil {
 		j.explain(b, leaf, err, result)
-		if signed := b.GetMessageSignature().GetMessageDigest().GetDigest(); result.Reason == verify.ReasonTampered &&
-			m.Format == verify.FormatBundle && !strings.HasSuffix(s.Digest, hex.EncodeToString(signed)) {
+		signed := b.GetMessageSignature().GetMessageDigest().GetDigest()
+		if m.Format != verify.FormatBundle || strings.HasSuffix(s.Digest, hex.EncodeToString(signed)) {
+			return
+		}
+		about := func() bool { // whether the key fits, and only the artifact does not
+			_, err := verifier.Verify(b, sigverify.NewPolicy(sigverify.WithArtifactDigest("sha256", signed), who))
+			return err == nil
+		}
+		if result.Reason == verify.ReasonTampered || result.Reason == verify.ReasonWrongKey && about() {
 			result.Fail(verify.ReasonWrongDigest, "the bundle is about "+hex.EncodeToString(signed)+", not "+s.Digest)
 		}
 		return

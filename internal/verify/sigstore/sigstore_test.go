@@ -149,6 +149,14 @@ func tamperings(t *testing.T, s *verifytest.Sigstore) []tampering {
 			byKey(other)(p)
 			p.TrustedRoot = nil
 		}, want: verify.ReasonWrongKey},
+		{name: "another artifact, nothing logged", request: verifytest.Request{Key: key, NoLog: true, NoTimestamp: true}, subject: []byte("other"), policy: func(p *verify.Policy) {
+			byKey(public)(p)
+			p.TrustedRoot = nil
+		}, want: verify.ReasonWrongDigest},
+		{name: "another artifact and wrong key, nothing logged", request: verifytest.Request{Key: key, NoLog: true, NoTimestamp: true}, subject: []byte("other"), policy: func(p *verify.Policy) {
+			byKey(other)(p)
+			p.TrustedRoot = nil
+		}, want: verify.ReasonWrongKey},
 		{name: "certificate where a key is asked for", policy: byKey(public), want: verify.ReasonWrongKey},
 		{name: "key where an identity is asked for", request: verifytest.Request{Key: key}, want: verify.ReasonWrongIdentity},
 		{name: "another instance's certificate", policy: func(p *verify.Policy) {
