@@ -3,7 +3,9 @@
 // Command cluster starts and stops a real Kubernetes for people:
 //
 //	go run ./test/cluster up [--kubelet|--kubeadm]      start one (or find it running), print its KUBECONFIG
-//	go run ./test/cluster down                        stop all clusters of this machine, remove what killed ones left
+//	go run ./test/cluster down [DIR...]               stop the clusters in these directories, or all of this
+//	                                                  machine (those of running tests, too), and remove what
+//	                                                  killed ones left
 //	go run ./test/cluster build                       build its programs into the cache
 //
 // Without a flag it is the control plane alone. With --kubelet it runs pods, with
@@ -44,7 +46,7 @@ func run(ctx context.Context, args []string) error {
 	case "up":
 		return up(ctx, slices.Contains(args, "--kubelet"), slices.Contains(args, "--kubeadm"))
 	case "down":
-		return keeper.Down(ctx)
+		return keeper.Down(ctx, args[1:]...)
 	case "build":
 		path, err := kubebinary.Build(ctx)
 		if err == nil {
@@ -58,7 +60,7 @@ func run(ctx context.Context, args []string) error {
 	case "node-init":
 		return node.Init(args[1])
 	}
-	return fmt.Errorf("usage: go run ./test/cluster up [--kubelet | --kubeadm] | down | build")
+	return fmt.Errorf("usage: go run ./test/cluster up [--kubelet | --kubeadm] | down [DIR...] | build")
 }
 
 func up(ctx context.Context, kubelet, kubeadm bool) error {

@@ -53,6 +53,9 @@ spec:
 // TestPods runs pods and goes every way there is between them and the test.
 func TestPods(t *testing.T) {
 	c := cluster.Shared(t)
+	if again := cluster.Shared(t); again.Dir != c.Dir {
+		t.Errorf("shared in %s, then in %s", c.Dir, again.Dir)
+	}
 	ns := c.Namespace(t)
 	c.Apply(t, ns, fmt.Sprintf(webManifest, c.Busybox(t)))
 	web := c.WaitPod(t, ns, "web")
@@ -235,7 +238,7 @@ func TestNothingIsLeft(t *testing.T) {
 				t.Errorf("left: %q", left)
 			}
 			if tt.down {
-				if out, err := exec.Command(program, "down").CombinedOutput(); err != nil {
+				if out, err := exec.Command(program, "down", held.State.Dir).CombinedOutput(); err != nil {
 					t.Errorf("down: %v\n%s", err, out)
 				}
 				if left := leftovers(held.State, true); len(left) > 0 {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -173,14 +174,18 @@ func Close(ctx context.Context, dir string) error {
 	return err
 }
 
-// Down takes every cluster of this machine down, and removes what killed ones left.
-func Down(ctx context.Context) error {
+// Down takes the clusters in these directories down, or every one of this machine
+// when none is named, and removes what killed ones left.
+func Down(ctx context.Context, dirs ...string) error {
 	found, err := taken()
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, s := range found {
+		if len(dirs) > 0 && !slices.Contains(dirs, s.dir) {
+			continue
+		}
 		closed := Close(ctx, s.dir)
 		ok, err := s.tryLock()
 		switch {

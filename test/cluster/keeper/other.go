@@ -19,4 +19,4 @@ func Share(context.Context, string, Spec) (*State, error) { return nil, errLinux
 func Close(context.Context, string) error { return errLinux }
 
 // Down needs Linux.
-func Down(context.Context) error { return errLinux }
+func Down(context.Context, ...string) error { return errLinux }
