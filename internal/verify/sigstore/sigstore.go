@@ -181,17 +181,10 @@ func (j *Judge) judge(b *bundle.Bundle, m verify.Material, s verify.Subject, p *
 	proved, err := verifier.Verify(b, sigverify.NewPolicy(artifact, who))
 	if err != nil {
 		j.explain(b, leaf, err, result)
-		signed := b.GetMessageSignature().GetMessageDigest().GetDigest()
-		if m.Format != verify.FormatBundle || strings.HasSuffix(s.Digest, hex.EncodeToString(signed)) {
-			return
-		}
-		about := func() bool { // whether the key fits, and only the artifact does not
-			_, err := verifier.Verify(b, sigverify.NewPolicy(sigverify.WithArtifactDigest("sha256", signed), who))
+		ofAnother(b, m, s, result, func(digest []byte) bool {
+			_, err := verifier.Verify(b, sigverify.NewPolicy(sigverify.WithArtifactDigest("sha256", digest), who))
 			return err == nil
-		}
-		if result.Reason == verify.ReasonTampered || result.Reason == verify.ReasonWrongKey && about() {
-			result.Fail(verify.ReasonWrongDigest, "the bundle is about "+hex.EncodeToString(signed)+", not "+s.Digest)
-		}
+		})
 		return
 	}
 	if err := j.everyTimestamp(b, leaf); err != nil {
@@ -331,6 +324,18 @@ func checkIdentity(identities []verify.Identity, result *verify.Result) {
 		wanted = append(wanted, id.Subject.String()+" of "+id.Issuer.String())
 	}
 	result.Fail(reason, fmt.Sprintf("signed by %s of %s, wanted %s", result.Signer, result.Issuer, strings.Join(wanted, " or ")))
+}
+
+// ofAnother finds that a bundle says itself it is about something else. Where the
+// key may be another one, sound says whether it is a signature of that.
+func ofAnother(b *bundle.Bundle, m verify.Material, s verify.Subject, result *verify.Result, sound func(digest []byte) bool) {
+	signed := b.GetMessageSignature().GetMessageDigest().GetDigest()
+	if m.Format != verify.FormatBundle || strings.HasSuffix(s.Digest, hex.EncodeToString(signed)) {
+		return
+	}
+	if result.Reason == verify.ReasonTampered || result.Reason == verify.ReasonWrongKey && sound(signed) {
+		result.Fail(verify.ReasonWrongDigest, "the bundle is about "+hex.EncodeToString(signed)+", not "+s.Digest)
+	}
 }
 
 // explain turns the library's error into a reason. Its errors have no types; the
