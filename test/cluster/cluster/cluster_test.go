@@ -219,9 +219,11 @@ func TestNothingIsLeft(t *testing.T) {
 				State  keeper.State
 				Keeper int
 			}
-			line, err := bufio.NewReader(stdout).ReadBytes('\n')
+			said := bufio.NewReader(stdout)
+			line, err := said.ReadBytes('\n')
 			if err != nil || json.Unmarshal(line, &held) != nil {
-				t.Fatalf("starting a cluster: %v %s", err, line)
+				rest, _ := io.ReadAll(said)
+				t.Fatalf("starting a cluster: %v %s%s", err, line, rest)
 			}
 			if left := leftovers(held.State, true); len(left) < 4 {
 				t.Fatalf("before: only %q", left)

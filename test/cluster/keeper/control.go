@@ -72,7 +72,7 @@ func (h *holders) add(pid int) error {
 
 // control answers tests on a socket in the slot's directory:
 // POST /hold?pid=N keeps the cluster for one more process and answers with its
-// State, POST /close ends it and answers when nothing is left.
+// State, as it does without a pid, POST /close ends it and answers when nothing is left.
 type control struct {
 	state   State
 	holders *holders
@@ -90,13 +90,15 @@ func (c *control) serve() error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /hold", func(w http.ResponseWriter, r *http.Request) {
-		pid, err := strconv.Atoi(r.URL.Query().Get("pid"))
-		if err == nil && pid != 0 {
-			err = c.holders.add(pid)
-		}
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusConflict)
-			return
+		if holder := r.URL.Query().Get("pid"); holder != "" {
+			pid, err := strconv.Atoi(holder)
+			if err == nil {
+				err = c.holders.add(pid)
+			}
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusConflict)
+				return
+			}
 		}
 		_ = json.NewEncoder(w).Encode(c.state) // the other side is gone: it holds nothing
 	})
