@@ -67,6 +67,8 @@ type content struct {
 	Data            template.JS
 	Gaps            []gap
 	Incomplete      []incomplete
+	Verdicts        []triage.Verdict
+	Decided         string
 	Tiles           []tile
 	Exploited       int
 	Fixable         int
@@ -109,6 +111,8 @@ func contentOf(v *triage.View, data []byte) content {
 	for _, g := range v.MergedGaps() {
 		c.Gaps = append(c.Gaps, gap{g.Ecosystems(), string(g.Status), g.Reason, g.Remedy, triage.Count(g.Packages, "package")})
 	}
+	c.Verdicts = v.Verdicts()
+	c.Decided = triage.CountVerdicts(c.Verdicts)
 	for _, s := range v.Incomplete {
 		c.Incomplete = append(c.Incomplete, incomplete{s.Name, string(s.Status), s.Reason, v.AssetName(s.Asset)})
 	}

@@ -37,6 +37,7 @@ func (p *page) render() {
 	p.printf("# Seawall report\n\n")
 	p.gaps()
 	p.totals()
+	p.decisions()
 	for i := range p.view.Assets {
 		a := &p.view.Assets[i]
 		p.printf("## %s\n\n", text(cmp.Or(a.Name, a.ID)))
@@ -53,6 +54,29 @@ func (p *page) render() {
 		}
 	}
 	p.footer()
+}
+
+// mostVerdicts are shown of what policies decided before the rest is counted.
+const mostVerdicts = 50
+
+func (p *page) decisions() {
+	list := p.view.Verdicts()
+	if len(list) == 0 {
+		return
+	}
+	p.printf("## Policy: %s\n\n", text(triage.CountVerdicts(list)))
+	for i, v := range list {
+		if i == mostVerdicts {
+			p.printf("- and %d more\n", len(list)-i)
+			break
+		}
+		p.printf("- **%s** %s: %s", text(v.Word), code(v.Rule), text(v.Reason))
+		if v.Where != "" {
+			p.printf(" (%s)", text(v.Where))
+		}
+		p.printf("\n")
+	}
+	p.printf("\n")
 }
 
 func (p *page) gaps() {

@@ -12,6 +12,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +59,7 @@ func (t *table) render() {
 			t.packages(a.ID)
 		}
 	}
+	t.decisions()
 	t.total()
 }
 
@@ -163,14 +165,40 @@ func (t *table) other(f *seawall.Finding, last bool) {
 	t.blank()
 }
 
+// notEvaluated lists the checks that were not made, those with the same reason
+// in one entry.
 func (t *table) notEvaluated(list []*seawall.Finding) {
+	byReason := make(map[string][]*seawall.Finding)
 	for _, f := range list {
-		words := append([]word{{sink.Plain(f.Rule), bold}}, split(f.Title+" (not evaluated: "+f.Reason+")", plain)...)
-		t.wrap([]word{{"?", yellow}}, 10, words)
+		byReason[f.Reason] = append(byReason[f.Reason], f)
+	}
+	for _, f := range list {
+		same := byReason[f.Reason]
+		delete(byReason, f.Reason)
+		switch len(same) {
+		case 0: // listed with an earlier one
+		case 1:
+			words := append([]word{{sink.Plain(f.Rule), bold}}, split(f.Title+" (not evaluated: "+f.Reason+")", plain)...)
+			t.wrap([]word{{"?", yellow}}, 10, words)
+		default:
+			words := split(fmt.Sprintf("%d checks not evaluated: %s", len(same), f.Reason), plain)
+			t.wrap([]word{{"?", yellow}}, 10, words)
+			t.prose(10, strings.Join(rules(same), ", "), dim)
+		}
 	}
 	if len(list) > 0 {
 		t.blank()
 	}
+}
+
+// rules are the rules of findings, each once, in order.
+func rules(list []*seawall.Finding) []string {
+	var out []string
+	for _, f := range list {
+		out = append(out, f.Rule)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // total ends the table: counts, the age of the knowledge used, the next step.

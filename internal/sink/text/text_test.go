@@ -126,3 +126,25 @@ func TestBrokenRunPrintsNothing(t *testing.T) {
 func BenchmarkTable(b *testing.B) {
 	sinktest.Bench(b, sinktest.Large(10_000), func(w io.Writer) sink.Handler { return text.New(w, sink.Options{}) })
 }
+
+// Checks that were not made for the same reason are one entry, which names each.
+func TestNotEvaluatedByReason(t *testing.T) {
+	r := sinktest.Report(t)
+	for _, rule := range []string{"SW-TEN-004", "SW-AUTH-008", "SW-NET-020"} {
+		f := seawall.Finding{ID: rule, Kind: seawall.KindMisconfiguration, Rule: rule, Title: "title of " + rule, Severity: seawall.SeverityLow,
+			Status: seawall.StatusNotEvaluated, Reason: "no cluster here", Asset: r.Asset.ID}
+		if rule == "SW-NET-020" {
+			f.Reason = "no plugin here"
+		}
+		r.Findings = append(r.Findings, f)
+	}
+	got := render(t, r, sink.Options{Width: 100})
+	for _, want := range []string{
+		"?         2 checks not evaluated: no cluster here\n          SW-AUTH-008, SW-TEN-004\n",
+		"?         SW-NET-020 title of SW-NET-020 (not evaluated: no plugin here)\n",
+	} {
+		if strings.Count(got, want) != 1 {
+			t.Errorf("%q is not there once:\n%s", want, got)
+		}
+	}
+}
