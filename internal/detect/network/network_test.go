@@ -111,6 +111,7 @@ func TestRules(t *testing.T) {
 		{ruleRedundant, "twice", all(web, policy(t, "a", "p", `{"podSelector":{},"ingress":[{"ports":[{"port":80}]}]}`), policy(t, "a", "q", `{"podSelector":{},"ingress":[{"ports":[{"port":79,"endPort":81}]}]}`)), "NetworkPolicy/a/p changes nothing"},
 		{ruleRedundant, "apart", all(web, policy(t, "a", "p", `{"podSelector":{},"ingress":[{"ports":[{"port":80}]}]}`), policy(t, "a", "q", `{"podSelector":{},"ingress":[{"ports":[{"port":81}]}]}`)), "pass"},
 		{ruleRedundant, "outside only", all(web, policy(t, "a", "p", `{"podSelector":{},"ingress":[{"from":[{"ipBlock":{"cidr":"8.8.8.8/32"}}]}]}`), policy(t, "a", "q", `{"podSelector":{},"ingress":[{"from":[{"ipBlock":{"cidr":"8.8.4.4/32"}}]}]}`)), "pass"},
+		{ruleRedundant, "for nobody yet", all(web, denyAll, policy(t, "a", "p", `{"podSelector":{},"ingress":[{"from":[{"podSelector":{"matchLabels":{"app":"x"}}}]}]}`)), "not-applicable"},
 		{rulePriority, "the same", all(web, admin(t, "x", `{"priority":1,"subject":{"namespaces":{}},"ingress":[{"action":"Deny","from":[{"namespaces":{}}]}]}`), admin(t, "y", `{"priority":1,"subject":{"namespaces":{}},"ingress":[{"action":"Allow","from":[{"namespaces":{}}]}]}`)),
 			"AdminNetworkPolicy/x and AdminNetworkPolicy/y have the same priority"},
 		{ruleIdle, "covered", all(web, db, admin(t, "x", `{"priority":1,"subject":{"namespaces":{}},"ingress":[{"action":"Deny","from":[{"namespaces":{}}]}]}`), admin(t, "y", `{"priority":2,"subject":{"namespaces":{}},"ingress":[{"action":"Allow","from":[{"namespaces":{}}]}]}`)),
@@ -139,6 +140,11 @@ func TestNotEvaluated(t *testing.T) {
 		if got := statuses(findings, rule); got != "not-evaluated" {
 			t.Errorf("manifests without policies: %s %s", rule, got)
 		}
+	}
+	dns := policy(t, "a", "dns", `{"podSelector":{},"policyTypes":["Egress"],"egress":[{"to":[{"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"kube-system"}}}]}]}`)
+	deny := policy(t, "a", "deny", `{"podSelector":{},"policyTypes":["Egress"]}`)
+	if got := statuses(run(t, seawall.AssetManifests, nil, web, dns, deny), ruleRedundant); got != "not-applicable" {
+		t.Errorf("manifests without the namespace a policy allows: %s", got)
 	}
 	unread := func(resource string) []seawall.ConfigFact {
 		return []seawall.ConfigFact{{Kind: "kubernetes/unread", Data: map[string]string{"resource": resource, "reason": "forbidden"}}}

@@ -56,6 +56,17 @@ func within(r *reach.Rule) bool {
 	return !slices.ContainsFunc(r.Peers, func(p reach.Peer) bool { return p.Namespace == "" })
 }
 
+// peersKnown says whether every rule of a policy has a peer here. Manifests do
+// not show those of other namespaces, as DNS and ingress controllers.
+func (j *judge) peersKnown(p *reach.Policy) bool {
+	for _, rules := range p.Rules {
+		if slices.ContainsFunc(rules, func(r *reach.Rule) bool { return !j.MatchesSomething(r) || !j.live && !within(r) }) {
+			return false
+		}
+	}
+	return true
+}
+
 // hostPods are workloads in their node's network whose labels a NetworkPolicy selects.
 func (j *judge) hostPods(p *reach.Policy) []string {
 	var out []string
@@ -170,6 +181,9 @@ func (j *judge) overlaps() {
 	for _, p := range j.Policies {
 		if len(p.Rules[reach.Ingress])+len(p.Rules[reach.Egress]) == 0 {
 			continue // a default deny is for the pods to come, too
+		}
+		if !j.peersKnown(p) {
+			continue // whom it is for may be yet to come: it is not to be removed
 		}
 		j.looked(ruleRedundant, 1)
 		if j.Redundant(p) {
