@@ -66,7 +66,10 @@ Nothing is fetched. A file that cannot be read is named, and the others go on.`,
 				return named(opened, s.Settings().Name), nil
 			}}
 			target.Name = strings.Join(paths, " ")
-			err := s.Run(cmd, []scan.Target{target}, func(cfg *scan.Config) { cfg.Collectors = nil })
+			err := s.Run(cmd, []scan.Target{target}, func(cfg *scan.Config) {
+				cfg.Collectors = nil
+				withoutFiles(cfg, "seawall scan fs PATH")
+			})
 			if opened != nil && opened.Left() > 0 && !s.Settings().Quiet {
 				fmt.Fprintf(env.Stderr, "seawall: %s left out: no Kubernetes objects\n", command.Plural(opened.Left(), "document"))
 			}
@@ -137,7 +140,12 @@ func runCluster(cmd *cobra.Command, env *command.Env, s Scan, f *objects.Flags, 
 	if f.Cluster.Images {
 		target.Members = func() []scan.Target { return images(opened, insecure) }
 	}
-	return s.Run(cmd, []scan.Target{target}, func(cfg *scan.Config) { cfg.Exposed = snapshot.exposure })
+	return s.Run(cmd, []scan.Target{target}, func(cfg *scan.Config) {
+		cfg.Exposed = snapshot.exposure
+		if !f.Cluster.Images {
+			withoutFiles(cfg, "seawall scan cluster --images")
+		}
+	})
 }
 
 // describer is a target whose facts are its own.
