@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -51,13 +53,22 @@ func tryLock(path string) (*os.File, error) {
 	return nil, fmt.Errorf("locking %s: %w", path, err)
 }
 
-// turns are the locks for clusters that are not shared: one for every 8 GB of memory,
-// and never more than three, since they share the processors, too.
+// turns are the locks for clusters that are not shared: one for every 8 GB of memory and
+// every 48 of the inotify instances that root may have, of which a cluster takes 23 and
+// shared ones need some. Never more than three, since they share the processors, too.
 func turns() ([]string, error) {
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
 		return nil, err
 	}
+	text, err := os.ReadFile("/proc/sys/fs/inotify/max_user_instances")
+	if err != nil {
+		return nil, err
+	}
+	instances, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return nil, err
+	}
 	memory := info.Totalram * uint64(info.Unit) >> 33
-	return []string{"turn-1", "turn-2", "turn-3"}[:min(3, max(1, memory))], nil
+	return []string{"turn-1", "turn-2", "turn-3"}[:min(3, max(1, min(memory, instances/48)))], nil
 }
