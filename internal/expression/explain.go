@@ -91,7 +91,7 @@ func written(v ref.Val) string {
 		return unknownError(x).Error()
 	case *types.Err:
 		return "error: " + x.Error()
-	case record:
+	case *record:
 		return x.kind.name + " …"
 	}
 	plain := Value{v}.Native()

@@ -306,7 +306,7 @@ func (r *records) value(v any) ref.Val {
 			if rv.IsNil() {
 				return rt.empty
 			}
-			return record{rt, rv.Elem()}
+			return &record{rt, rv.Elem()}
 		}
 	}
 	return Plain(v).v

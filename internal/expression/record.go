@@ -23,7 +23,7 @@ type records struct {
 type recordType struct {
 	name   string
 	fields []recordField
-	empty  record
+	empty  *record
 }
 
 type recordField struct {
@@ -53,7 +53,7 @@ func (r *records) declare(t reflect.Type) *recordType {
 		return rt
 	}
 	rt := &recordType{name: t.Name()}
-	rt.empty = record{rt, reflect.New(t).Elem()}
+	rt.empty = &record{rt, reflect.New(t).Elem()}
 	r.byName[rt.name] = rt // before its fields: a type may hold itself
 	display := strings.ToLower(t.Name()[:1]) + t.Name()[1:]
 	for _, f := range reflect.VisibleFields(t) {
@@ -104,7 +104,7 @@ func (r *records) conversion(t reflect.Type) (*cel.Type, func(reflect.Value) ref
 		return r.pointer(t)
 	case reflect.Struct:
 		rt := r.declare(t)
-		return cel.ObjectType(rt.name), func(v reflect.Value) ref.Val { return record{rt, v} }
+		return cel.ObjectType(rt.name), func(v reflect.Value) ref.Val { return &record{rt, v} }
 	case reflect.Slice:
 		return r.slice(t)
 	case reflect.Map:
@@ -127,7 +127,7 @@ func (r *records) pointer(t reflect.Type) (*cel.Type, func(reflect.Value) ref.Va
 			if v.IsNil() {
 				return rt.empty
 			}
-			return record{rt, v.Elem()}
+			return &record{rt, v.Elem()}
 		}
 	}
 	return kind, func(v reflect.Value) ref.Val { return convert(v.Elem()) } // nil ones are unknown
@@ -190,12 +190,12 @@ func (r *records) FindStructFieldType(name, field string) (*types.FieldType, boo
 	return &types.FieldType{
 		Type: f.kind,
 		IsSet: func(target any) bool {
-			rec, ok := target.(record)
+			rec, ok := target.(*record)
 			return ok && f.isSet(rec.value)
 		},
 		GetFrom: func(target any) (any, error) {
 			switch target := target.(type) {
-			case record:
+			case *record:
 				return f.get(target.value), nil
 			case *types.Unknown:
 				return target, nil
@@ -241,29 +241,29 @@ func unknown(name string) *types.Unknown {
 }
 
 // ConvertToNative implements ref.Val.
-func (r record) ConvertToNative(t reflect.Type) (any, error) {
+func (r *record) ConvertToNative(t reflect.Type) (any, error) {
 	return nil, fmt.Errorf("no conversion from %s to %s", r.kind.name, t)
 }
 
 // ConvertToType implements ref.Val.
-func (r record) ConvertToType(t ref.Type) ref.Val {
+func (r *record) ConvertToType(t ref.Type) ref.Val {
 	return types.NewErr("no conversion from %s to %s", r.kind.name, t.TypeName())
 }
 
 // Equal implements ref.Val.
-func (r record) Equal(other ref.Val) ref.Val {
-	o, ok := other.(record)
+func (r *record) Equal(other ref.Val) ref.Val {
+	o, ok := other.(*record)
 	return types.Bool(ok && o.kind == r.kind && reflect.DeepEqual(r.value.Interface(), o.value.Interface()))
 }
 
 // Type implements ref.Val.
-func (r record) Type() ref.Type { return types.NewObjectType(r.kind.name) }
+func (r *record) Type() ref.Type { return types.NewObjectType(r.kind.name) }
 
 // Value implements ref.Val.
-func (r record) Value() any { return r }
+func (r *record) Value() any { return r }
 
 // Get implements traits.Indexer, for records whose type the checker lost.
-func (r record) Get(index ref.Val) ref.Val {
+func (r *record) Get(index ref.Val) ref.Val {
 	if name, ok := index.(types.String); ok {
 		if f := r.kind.field(string(name)); f != nil {
 			return f.get(r.value)
@@ -273,7 +273,7 @@ func (r record) Get(index ref.Val) ref.Val {
 }
 
 // IsSet implements traits.FieldTester.
-func (r record) IsSet(index ref.Val) ref.Val {
+func (r *record) IsSet(index ref.Val) ref.Val {
 	name, _ := index.(types.String)
 	f := r.kind.field(string(name))
 	return types.Bool(f != nil && f.isSet(r.value))

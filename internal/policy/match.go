@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// The bounds of a pattern keep matching cheap: its characters, and how often it has **.
+const maxPattern, maxDeep = 300, 2
+
 type matchSpec struct {
 	Images     []Word        `yaml:"images"`
 	Clusters   []Word        `yaml:"clusters"`
@@ -67,8 +70,9 @@ func (m *matchSpec) compile() (*criteria, error) {
 		{"kinds", m.Kinds, &c.kinds}, {"operations", m.Operations, &c.operations}, {"subjects", m.Subjects, &c.subjects},
 	} {
 		for _, w := range list.words {
-			if _, err := path.Match(strings.ReplaceAll(w.Text, "**", "*"), ""); err != nil || w.Text == "" {
-				return nil, w.Place.Errorf("%s: %q is no pattern", list.what, w.Text)
+			_, err := path.Match(strings.ReplaceAll(w.Text, "**", "*"), "")
+			if err != nil || w.Text == "" || len(w.Text) > maxPattern || strings.Count(w.Text, "**") > maxDeep {
+				return nil, w.Place.Errorf("%s: %.60q is no pattern (at most %d characters, ** at most %d times)", list.what, w.Text, maxPattern, maxDeep)
 			}
 			if list.what == "operations" {
 				if _, err := w.oneOf("operation", "", "CREATE", "UPDATE", "DELETE", "CONNECT"); err != nil {
