@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seawall-security/seawall/internal/detect/secret/wide"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -34,7 +35,7 @@ type search struct {
 	start  int64  // of buf in the text
 	lines  int    // newlines before buf
 	binary bool
-	wide   wide
+	wide   wide.Text
 	hits   []hit
 	full   bool // maxHits reached
 	err    error
@@ -62,7 +63,7 @@ func (e *engine) newSearch(p string, buf []byte) *search {
 func (s *search) readFrom(r io.Reader) error {
 	for {
 		n, err := io.ReadFull(r, s.buf[len(s.buf):cap(s.buf)])
-		n = s.wide.narrow(s.buf[len(s.buf) : len(s.buf)+n])
+		n = s.wide.Narrow(s.buf[len(s.buf) : len(s.buf)+n])
 		s.buf = s.buf[:len(s.buf)+n]
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			s.step(true)
@@ -80,7 +81,7 @@ func (s *search) write(p []byte) {
 	for len(p) > 0 {
 		n := copy(s.buf[len(s.buf):cap(s.buf)], p)
 		p = p[n:]
-		n = s.wide.narrow(s.buf[len(s.buf) : len(s.buf)+n])
+		n = s.wide.Narrow(s.buf[len(s.buf) : len(s.buf)+n])
 		s.buf = s.buf[:len(s.buf)+n]
 		if len(s.buf) == cap(s.buf) {
 			s.step(false)

@@ -1,9 +1,11 @@
-package secret
+// Package wide makes UTF-16 text searchable in the form of bytes.
+package wide
 
-// wide recognises UTF-16 by its byte order mark, as Windows' tools write it, and
+// Text recognises UTF-16 by its byte order mark, as Windows' tools write it, and
 // makes each of its units one byte: what is ASCII stays, what is not becomes some
-// byte above it. Credentials are ASCII; the search needs no more.
-type wide struct {
+// byte above it. Credentials are ASCII; the search needs no more. The zero value
+// is the beginning of a text.
+type Text struct {
 	order byteOrder
 	odd   bool // first is the first byte of a unit
 	first byte
@@ -18,23 +20,23 @@ const (
 	bigEndian
 )
 
-// narrow does so in place with the next part of a text, and returns what is left
-// of its length. The rest of b is cleared.
-func (w *wide) narrow(b []byte) int {
-	if w.order == notSeen && len(b) > 0 {
-		w.order = orderOf(b)
+// Narrow does so in place with the next part of the text, and returns what is left
+// of its length. The rest of b is cleared. Other texts stay as they are.
+func (t *Text) Narrow(b []byte) int {
+	if t.order == notSeen && len(b) > 0 {
+		t.order = orderOf(b)
 	}
-	if w.order <= notWide {
+	if t.order <= notWide {
 		return len(b)
 	}
 	n := 0
 	for _, c := range b {
-		if w.odd = !w.odd; w.odd {
-			w.first = c
+		if t.odd = !t.odd; t.odd {
+			t.first = c
 			continue
 		}
-		low, high := w.first, c
-		if w.order == bigEndian {
+		low, high := t.first, c
+		if t.order == bigEndian {
 			low, high = high, low
 		}
 		switch {
