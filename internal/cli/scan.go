@@ -189,7 +189,12 @@ func (a *app) scanSBOMCommand() *cobra.Command {
 		Short:   "Scan software bills of materials: CycloneDX 1.2 to 1.7, SPDX 2.2 and 2.3",
 		Example: "  seawall scan sbom app.cdx.json\n  seawall scan sbom app.spdx --fail-on critical",
 		Args:    cobra.MinimumNArgs(1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.runScan(cmd, &f, "sbom:", args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runTargets(cmd, &f, a.targets(&f, "sbom:", args), func(cfg *scan.Config) error {
+				posture.WithoutFiles(cfg, "seawall scan image REF")
+				return nil
+			})
+		},
 	}
 	f.add(cmd)
 	return cmd

@@ -8,9 +8,9 @@ import (
 	"github.com/seawall-security/seawall/internal/scan"
 )
 
-// withoutFiles makes the scanners that look into files say that there are none,
+// WithoutFiles makes the scanners that look into files say that there are none,
 // and where what they look for is found.
-func withoutFiles(cfg *scan.Config, instead string) {
+func WithoutFiles(cfg *scan.Config, instead string) {
 	cfg.Detectors = slices.Clone(cfg.Detectors)
 	for i, d := range cfg.Detectors {
 		if name := d.Name(); name == "secret" || name == "malware" {
@@ -27,5 +27,5 @@ func (d idle) Name() string { return d.name }
 
 // Detect implements detect.Detector.
 func (d idle) Detect(context.Context, detect.Facts) (detect.Result, error) {
-	return detect.Result{Partial: "it looks into files, and here are objects: " + d.instead + " --scanners " + d.name}, nil
+	return detect.Result{Partial: "it looks into files, and there are none: " + d.instead + " --scanners " + d.name}, nil
 }

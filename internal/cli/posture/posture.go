@@ -68,7 +68,7 @@ Nothing is fetched. A file that cannot be read is named, and the others go on.`,
 			target.Name = strings.Join(paths, " ")
 			err := s.Run(cmd, []scan.Target{target}, func(cfg *scan.Config) {
 				cfg.Collectors = nil
-				withoutFiles(cfg, "seawall scan fs PATH")
+				WithoutFiles(cfg, "seawall scan fs PATH")
 			})
 			if opened != nil && opened.Left() > 0 && !s.Settings().Quiet {
 				fmt.Fprintf(env.Stderr, "seawall: %s left out: no Kubernetes objects\n", command.Plural(opened.Left(), "document"))
@@ -143,7 +143,7 @@ func runCluster(cmd *cobra.Command, env *command.Env, s Scan, f *objects.Flags, 
 	return s.Run(cmd, []scan.Target{target}, func(cfg *scan.Config) {
 		cfg.Exposed = snapshot.exposure
 		if !f.Cluster.Images {
-			withoutFiles(cfg, "seawall scan cluster --images")
+			WithoutFiles(cfg, "seawall scan cluster --images")
 		}
 	})
 }
