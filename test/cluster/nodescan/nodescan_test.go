@@ -26,7 +26,7 @@ const asSeawall = "SEAWALL_NODESCAN_MAIN"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asSeawall) == "1" {
-		os.Exit(int(cli.Run(context.Background(), cli.Invocation{Args: os.Args[1:], Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr})))
+		os.Exit(cli.Run(context.Background(), cli.Invocation{Args: os.Args[1:], Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
 	}
 	os.Exit(m.Run())
 }
