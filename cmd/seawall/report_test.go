@@ -117,13 +117,103 @@ func TestReportContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := scanReport(t, "image", "oci:"+image, "--ignore", accepted)
-	for _, line := range strings.Split(strings.TrimSpace(reportContract), "\n") {
+	holdContract(t, reportContract, first)
+	findingsContract(t, first, scanReport(t, "image", "oci:"+image, "--ignore", accepted, "--no-cache"))
+}
+
+// manifestsContract is the same of what has no packages and no layers.
+const manifestsContract = `
+schemaVersion string always
+tool.name string always
+run.id string always
+asset.id string always
+asset.kind string always
+asset.name string always
+findings[].id string always
+findings[].kind string always
+findings[].rule string always
+findings[].title string always
+findings[].severity string always
+findings[].severitySource string seen
+findings[].status string always
+findings[].reason string seen
+findings[].asset string always
+findings[].location.path string seen
+findings[].location.line number seen
+findings[].location.resource string seen
+findings[].location.field string seen
+findings[].locations[].resource string seen
+findings[].count number seen
+findings[].evidence string seen
+findings[].remediation string seen
+findings[].references[] string seen
+findings[].frameworks[] string seen
+summary.critical number always
+summary.high number always
+summary.pass number always
+summary.notApplicable number always
+summary.notEvaluated number always
+collectors[].asset string always
+collectors[].name string always
+collectors[].status string always
+collectors[].found number always
+collectors[].ms number always
+`
+
+// TestManifestsReportContract: findings about objects name the object, the field
+// and its line, and what was not judged says why.
+func TestManifestsReportContract(t *testing.T) {
+	file := t.TempDir() + "/pod.yaml"
+	if err := os.WriteFile(file, []byte(`apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop}
+spec:
+  containers:
+  - name: web
+    image: registry.example.com/web:1
+    securityContext:
+      privileged: true
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first := scanReport(t, "manifests", file)
+	holdContract(t, manifestsContract, first)
+	second := scanReport(t, "manifests", file)
+	for _, list := range []string{"coverage", "packages"} {
+		if got, ok := first[list].([]any); !ok || len(got) != 0 {
+			t.Errorf("%s is %v, want []", list, first[list])
+		}
+	}
+	identifiersContract(t, first, second)
+	privileged := 0
+	for _, f := range first["findings"].([]any) {
+		f := f.(map[string]any)
+		if status := f["status"]; (status == "not-evaluated" || status == "not-applicable") && f["reason"] == nil {
+			t.Errorf("%v is %v without a reason", f["rule"], status)
+		}
+		if f["rule"] == "SW-PSS-001" && f["status"] == "fail" {
+			privileged++
+			at := f["location"].(map[string]any)
+			if at["resource"] != "Pod/shop/web" || at["field"] != "spec.containers[0].securityContext.privileged" || at["line"] != 9.0 {
+				t.Errorf("a privileged container is at %v", at)
+			}
+		}
+	}
+	if privileged != 1 {
+		t.Errorf("%d findings of a privileged container", privileged)
+	}
+}
+
+// holdContract holds a report against the paths and types of a contract.
+func holdContract(t *testing.T, contract string, report map[string]any) {
+	t.Helper()
+	for _, line := range strings.Split(strings.TrimSpace(contract), "\n") {
 		var path, types, presence string
 		if _, err := fmt.Sscan(line, &path, &types, &presence); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
 		c := contractField{types: strings.Split(types, "|"), always: presence == "always"}
-		c.check(first, path, "")
+		c.check(report, path, "")
 		for _, problem := range c.problems {
 			t.Errorf("%s: %s", path, problem)
 		}
@@ -131,7 +221,6 @@ func TestReportContract(t *testing.T) {
 			t.Errorf("%s: nowhere in the report", path)
 		}
 	}
-	findingsContract(t, first, scanReport(t, "image", "oci:"+image, "--ignore", accepted, "--no-cache"))
 }
 
 // TestEmptyReportContract: nothing found gives empty lists, never null.
@@ -144,9 +233,8 @@ func TestEmptyReportContract(t *testing.T) {
 	}
 }
 
-// findingsContract: identifiers are unique and stable, and a vulnerability is one
-// finding per asset, package and version with every path in locations.
-func findingsContract(t *testing.T, first, second map[string]any) {
+// identifiersContract: identifiers are unique and the same in two runs.
+func identifiersContract(t *testing.T, first, second map[string]any) {
 	t.Helper()
 	ids := func(report map[string]any) []string {
 		var out []string
@@ -161,6 +249,13 @@ func findingsContract(t *testing.T, first, second map[string]any) {
 	} else if len(slices.Compact(a)) != len(b) {
 		t.Error("two findings share an identifier")
 	}
+}
+
+// findingsContract: identifiers are unique and stable, and a vulnerability is one
+// finding per asset, package and version with every path in locations.
+func findingsContract(t *testing.T, first, second map[string]any) {
+	t.Helper()
+	identifiersContract(t, first, second)
 	keys := map[string]bool{}
 	lodash := 0
 	for _, f := range first["findings"].([]any) {
