@@ -86,15 +86,18 @@ func (a *app) lookupEnv(key string) (string, bool) {
 
 const rootLong = `Seawall finds what is dangerous in the whole life of a Kubernetes workload.
 
-This version scans images, registries, root filesystems, hosts, source trees
-and SBOMs for known vulnerabilities, secrets, malware, misconfiguration and
-licences, and verifies signatures: offline from the first run, every format of
-report, and always a plain word about what it could not judge.`
+This version scans images, registries, root filesystems, hosts, source trees,
+SBOMs, manifests and clusters for known vulnerabilities, secrets, malware,
+misconfiguration and licences, answers who may do what and who can reach whom,
+reports on compliance and verifies signatures: offline from the first run, every
+format of report, and always a plain word about what it could not judge.`
 
 const rootExample = `  seawall scan image nginx:1.25                      an image in a registry
   seawall scan image oci:./build --fail-on critical  a local OCI layout, as a CI gate
   seawall scan host --format html=report.html        this machine
   seawall scan fs . --format sarif=seawall.sarif     lock files of a project
+  seawall scan manifests deploy/ --fail-on high      YAML, Helm charts, Kustomize
+  seawall scan cluster                               the current kubeconfig's cluster
   seawall scan image app --scanners vuln,secret      more than vulnerabilities
   seawall verify image app:1 --key release.pub       who signed it
   seawall db update                                  fetch current advisories`

@@ -86,7 +86,7 @@ func (f *scanFlags) addImage(cmd *cobra.Command) {
 }
 
 func (a *app) scanCommand() *cobra.Command {
-	return command.Group("scan", "Find what is dangerous in an image, a registry, a filesystem, a host or an SBOM",
+	return command.Group("scan", "Find what is dangerous in images, filesystems, hosts, SBOMs, manifests and clusters",
 		"Scan finds known vulnerabilities in what is installed, bundled or declared, and with\n--scanners secrets, malware, misconfiguration and licences. It says plainly what it\ncould not judge. Each target kind has its own command.",
 		a.scanImageCommand(),
 		a.scanDirectoryCommand("rootfs", "rootfs DIR...", "Scan root filesystems: unpacked images, mounted disks, chroots", "  seawall scan rootfs ./rootfs\n  seawall scan rootfs /mnt/disk --format json", "rootfs:"),
