@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -110,7 +111,8 @@ func tarLayer(t *testing.T, files map[string]string) v1.Layer {
 	t.Helper()
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
-	for name, content := range files {
+	for _, name := range slices.Sorted(maps.Keys(files)) { // the same files are the same layer
+		content := files[name]
 		if content == "" {
 			name = filepath.Join(filepath.Dir(name), ".wh."+filepath.Base(name))
 		}
