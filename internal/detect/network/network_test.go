@@ -89,6 +89,7 @@ func TestRules(t *testing.T) {
 		{ruleSensitive, "web on the Internet", all(web, service(t, "a", "web", `{"type":"LoadBalancer","selector":{"app":"web"},"ports":[{"port":80}]}`)), "pass"},
 		{ruleNoPods, "no pods", all(web, policy(t, "a", "p", `{"podSelector":{"matchLabels":{"app":"wbe"}}}`)), "NetworkPolicy a/p selects no pods"},
 		{ruleNoPods, "pods", all(web, denyAll), "pass"},
+		{ruleNoPods, "a default without pods yet", all(web, policy(t, "empty", "deny", `{"podSelector":{}}`)), "pass"},
 		{ruleNoPeer, "nobody", all(web, policy(t, "a", "p", `{"podSelector":{},"ingress":[{"from":[{"podSelector":{"matchLabels":{"app":"x"}}}]}]}`)), "NetworkPolicy a/p: ingress rule 1 matches nobody"},
 		{ruleNoPeer, "somebody", all(web, policy(t, "a", "p", `{"podSelector":{},"ingress":[{"from":[{"podSelector":{"matchLabels":{"app":"web"}}}]}]}`)), "pass"},
 		{ruleAllIngress, "all", all(web, open), "NetworkPolicy/a/open allows all ingress"},

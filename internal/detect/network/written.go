@@ -28,6 +28,9 @@ func (j *judge) selectors() {
 		if host := j.hostPods(p); len(host) > 0 {
 			j.fail(ruleHost, 0, name+" selects pods it cannot bind", some(host), "", p.Object.Location("spec.podSelector"))
 		} else if len(selected) == 0 {
+			if p.Subject.Pods.Everything() {
+				continue // the default of a namespace whose pods are yet to come
+			}
 			field := "spec.podSelector"
 			if p.Tier != reach.Namespaced {
 				field = "spec.subject"
