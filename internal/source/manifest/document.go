@@ -299,7 +299,7 @@ func (p *placed) Unwrap() error { return p.err }
 
 // wrong places what is wrong with a document.
 func wrong(line int, err error) error {
-	if !errors.Is(err, seawall.ErrBound) {
+	if !errors.Is(err, seawall.ErrBound) && !errors.Is(err, seawall.ErrCorrupt) {
 		err = fmt.Errorf("%w: %w", seawall.ErrCorrupt, err)
 	}
 	return &placed{line, err}

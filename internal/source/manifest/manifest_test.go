@@ -177,7 +177,7 @@ func TestBroken(t *testing.T) {
 		{"self", "a: &a\n  b: *a\n", "bad.yaml:1: ", "aliases", "", seawall.ErrBound},
 		{"deep", "a: " + strings.Repeat("[", 600) + strings.Repeat("]", 600), "bad.yaml:1: ", "nested", "", seawall.ErrBound},
 		{"not a list", "apiVersion: v1\nkind: List\nitems: 3\n", "bad.yaml:1: ", "items", "", seawall.ErrCorrupt},
-		{"name is a list", "apiVersion: v1\nkind: Pod\nmetadata: {name: []}\n", "bad.yaml:1: ", "", "", seawall.ErrCorrupt},
+		{"name is a list", "apiVersion: v1\nkind: Pod\nmetadata: {name: []}\n", "bad.yaml:1: metadata: name: corrupt input: json", "", "", seawall.ErrCorrupt},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			write(t, map[string]string{"bad.yaml": tt.text, "good.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: good}\n"})
