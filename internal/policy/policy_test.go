@@ -28,8 +28,8 @@ func parse(t testing.TB, text string) *policy.Set {
 func TestLoadErrors(t *testing.T) {
 	rule := "  rules: [{name: r, when: %s, action: alert}]\n"
 	tests := []struct{ name, text, err string }{
-		{"unknown field", head + "  phases: [build]\n  rules:\n  - name: r\n    when: finding.kind == \"vulnerability\" && finding.vulnerabilty.kev\n    action: alert\n",
-			`p.yaml:8:53: there is no field "vulnerabilty" here; did you mean "vulnerability"?`},
+		{"unknown field", head + "  phases: [build]\n  rules:\n  - name: r\n    when: finding.kind == \"vulnerability\" && finding.vulnerablity.kev\n    action: alert\n",
+			`p.yaml:8:53: there is no field "vulnerablity" here; did you mean "vulnerability"?`},
 		{"in a block", head + "  phases: [build]\n  rules:\n  - name: r\n    when: |\n      finding.kind == \"x\" &&\n      finding.severty == \"high\"\n    action: alert\n",
 			`p.yaml:10:14: there is no field "severty" here; did you mean "severity"?`},
 		{"wrong type", head + "  phases: [build]\n" + fmt.Sprintf(rule, "finding.rule == 1"), "p.yaml:6:40: found no matching overload"},

@@ -167,7 +167,10 @@ func (r *run) scope(c *Control) (reason string, in bool) {
 	asset := r.snapshot.Facts.Asset.Kind
 	for _, what := range c.Inspects {
 		switch subjectKindOf(what) {
-		case kindWorkloads, kindObject, kindCluster:
+		case kindCluster:
+			// A question for a person is about a cluster, not about the manifests of a part of one.
+			in = in || asset == seawall.AssetCluster || c.Manual == "" && (asset == seawall.AssetManifests || len(r.snapshot.Facts.Objects) > 0)
+		case kindWorkloads, kindObject:
 			in = in || asset == seawall.AssetCluster || asset == seawall.AssetManifests || len(r.snapshot.Facts.Objects) > 0
 		case kindHost:
 			in = in || asset == seawall.AssetHost || asset == seawall.AssetNode || r.snapshot.families["host"]
