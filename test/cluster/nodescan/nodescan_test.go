@@ -73,7 +73,7 @@ func TestAsKubeadmMakesIt(t *testing.T) {
 		"SW-K8S-030", "SW-K8S-031", "SW-K8S-033", "SW-K8S-034", "SW-K8S-039", "SW-K8S-041", // no encryption, ciphers, long tokens, audit policy, no default of pod security
 		"SW-K8S-102", "SW-K8S-121", // profiling
 		"SW-NODE-010", "SW-NODE-012", "SW-NODE-013", "SW-NODE-014", "SW-NODE-015", // kubelet: rotation, ciphers, process numbers, seccomp, kernel settings
-		"SW-NODE-111", "SW-NODE-167", // the harness makes etcd's directory 0755; the administrator's kubeconfig
+		"SW-NODE-167", // the administrator's kubeconfig
 	}
 	if diff := cmp.Diff(want, rules(got[seawall.StatusFail])); diff != "" {
 		t.Errorf("failing (-want +got):\n%s", diff)
@@ -84,8 +84,12 @@ func TestAsKubeadmMakesIt(t *testing.T) {
 }
 
 // TestWeakAndHardened: what fails on the one passes on the other, and nothing is left unjudged.
+// Package posture scans the same clusters in every run; here their nodes are held against the limits alone.
 func TestWeakAndHardened(t *testing.T) {
 	testenv.Root(t)
+	if os.Getenv("SEAWALL_LONG") == "" {
+		t.Skip("two more clusters: set SEAWALL_LONG=1")
+	}
 	var weak, hardened map[seawall.Status]map[string]string
 	// The machine has one cluster at a time: each ends with its part of the test.
 	t.Run("weak", func(t *testing.T) { weak = scan(t, cluster.Start(t, posture.Weak())) })
@@ -94,7 +98,6 @@ func TestWeakAndHardened(t *testing.T) {
 		"SW-K8S-013":  "AlwaysPullImages: the machine has no registry",
 		"SW-K8S-032":  "a key management service",
 		"SW-NODE-015": "protectKernelDefaults: the kernel's settings are the real machine's",
-		"SW-NODE-111": "the harness makes etcd's directory",
 		"SW-NODE-167": "the administrator's kubeconfig lies on the node",
 	}
 	if n := len(weak[seawall.StatusFail]); n < 65 {
