@@ -93,7 +93,7 @@ func forbidden(from, to string) string {
 		return ""
 	case a == "seawall":
 		return "the vocabulary imports the standard library only"
-	case a == "expression":
+	case a == "expression" && b != a:
 		return "the expression language imports the standard library and cel-go only"
 	case b == "expression":
 		return ""

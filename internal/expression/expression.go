@@ -35,6 +35,8 @@ import (
 	"github.com/google/cel-go/common/types/traits"
 	"github.com/google/cel-go/ext"
 	"github.com/google/cel-go/interpreter"
+
+	"github.com/seawall-security/seawall/internal/expression/nearest"
 )
 
 // Steps is how many steps of comprehensions one evaluation may take.
@@ -236,7 +238,7 @@ func (e *Environment) used(checked *cel.Ast) []string {
 func (e *Environment) suggest(message string) string {
 	if name, ok := strings.CutPrefix(message, "undefined field '"); ok {
 		name = strings.TrimSuffix(name, "'")
-		if near := Nearest(name, e.records.fieldNames()); near != "" {
+		if near := nearest.Word(name, e.records.fieldNames()); near != "" {
 			return fmt.Sprintf("there is no field %q here; did you mean %q?", name, near)
 		}
 		return fmt.Sprintf("there is no field %q here", name)

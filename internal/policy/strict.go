@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/seawall-security/seawall/internal/expression"
+	"github.com/seawall-security/seawall/internal/expression/nearest"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -286,7 +287,7 @@ func (s Source) text(into *Text) error {
 
 // didYouMean names the nearest word, or all.
 func didYouMean(word string, words []string) string {
-	if near := expression.Nearest(word, words); near != "" {
+	if near := nearest.Word(word, words); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	return " (want " + strings.Join(words, ", ") + ")"

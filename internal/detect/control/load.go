@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/seawall-security/seawall/internal/expression"
+	"github.com/seawall-security/seawall/internal/expression/nearest"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -439,39 +440,11 @@ func (p *parser) plain(n *yaml.Node, depth int) (any, error) {
 
 // didYouMean names the nearest word.
 func didYouMean(word string, words []string) string {
-	best, distance := "", 3
-	for _, w := range words {
-		if d := editDistance(word, w); d < distance {
-			best, distance = w, d
-		}
-	}
+	best := nearest.Word(word, words)
 	if best == "" {
 		return " (keys are " + strings.Join(words, ", ") + ")"
 	}
 	return fmt.Sprintf("; did you mean %q?", best)
-}
-
-// editDistance is Levenshtein's, for short words.
-func editDistance(a, b string) int {
-	if len(a) > 40 {
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		left := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := left
-			if a[i] != b[j] {
-				cost = 1 + min(left, row[j], row[j+1])
-			}
-			left, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }
 
 // compileText compiles an expression; a mistake is an error with its place in the file.

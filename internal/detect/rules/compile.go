@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/seawall-security/seawall/internal/detect/rules/syntax"
+	"github.com/seawall-security/seawall/internal/expression/nearest"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -481,37 +482,9 @@ func (w *writer) row(e exception, row []any) *tree {
 
 // near suggests the name that was meant.
 func near(name string, names func(func(string) bool)) string {
-	best, distance := "", 3
-	for other := range names {
-		if d := editDistance(name, other); d < distance || d == distance && best != "" && other < best {
-			best, distance = other, d
-		}
-	}
+	best := nearest.Word(name, slices.Sorted(names))
 	if best == "" {
 		return ""
 	}
 	return fmt.Sprintf(" (did you mean %s?)", best)
-}
-
-func editDistance(a, b string) int {
-	if d := len(a) - len(b); d > 3 || d < -3 {
-		return 4
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		previous := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := previous
-			if a[i] != b[j] {
-				cost++
-			}
-			previous = row[j+1]
-			row[j+1] = min(cost, previous+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

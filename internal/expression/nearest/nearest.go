@@ -1,7 +1,8 @@
-package expression
+// Package nearest guesses what a mistyped word was meant to be: a key, a field, a name.
+package nearest
 
-// Nearest is the word that a mistyped one most likely meant, "" where none is close.
-func Nearest(word string, words []string) string {
+// Word is the word that a mistyped one most likely meant, "" where none is close.
+func Word(word string, words []string) string {
 	best, distance := "", max(3, len(word)/3+1)
 	for _, w := range words {
 		if d := editDistance(word, w); d < distance {
