@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -132,7 +131,7 @@ command exits 3 after writing the rest.`,
 				return seawall.WithHint(fmt.Errorf("%s: no advisories recognised in %d documents: %w", from, report.Documents, seawall.ErrUnreadable),
 					"'seawall db build --help' lists the formats")
 			}
-			err = replaceFile(out, func(f io.Writer) error { _, err := w.WriteTo(f); return err })
+			err = command.ReplaceFile(out, func(f io.Writer) error { _, err := w.WriteTo(f); return err })
 			if err != nil {
 				return err
 			}
@@ -179,26 +178,6 @@ func (a *app) tellBuild(out string, r *build.Report, verbose, quiet bool) error 
 	}
 	if n := len(r.Damaged); n > 0 {
 		return fmt.Errorf("%s damaged: what was readable of the rest is in %s: %w", command.Plural(n, "document"), out, seawall.ErrCorrupt)
-	}
-	return nil
-}
-
-// replaceFile puts what write writes under a name at once, or not at all.
-func replaceFile(name string, write func(io.Writer) error) error {
-	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is no regular file and is not replaced: %w", name, seawall.ErrUsage)
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
-	if err != nil {
-		return fmt.Errorf("%w: %w", err, seawall.ErrUsage)
-	}
-	defer os.Remove(f.Name())
-	err = write(f)
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
 	}
 	return nil
 }

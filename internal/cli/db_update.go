@@ -248,7 +248,7 @@ func (a *app) dbExportCommand() *cobra.Command {
 			if out == "" {
 				return a.exportLines(cmd.Context(), r, nil)
 			}
-			return replaceFile(out, r.CopyTo)
+			return command.ReplaceFile(out, r.CopyTo)
 		},
 	}
 	f.add(cmd)

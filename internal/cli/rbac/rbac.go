@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -245,17 +243,7 @@ func (c *commands) write(o output, a *detectrbac.Analysis) error {
 	if o.file == "" {
 		return c.render(c.Stdout, o.format, a)
 	}
-	// The file appears whole or not at all.
-	f, err := os.CreateTemp(filepath.Dir(o.file), ".seawall-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	err = cmp.Or(c.render(f, o.format, a), f.Chmod(0o644), f.Close())
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", o.file, err)
-	}
-	return os.Rename(f.Name(), o.file)
+	return command.ReplaceFile(o.file, func(w io.Writer) error { return c.render(w, o.format, a) })
 }
 
 func (c *commands) render(w io.Writer, format string, a *detectrbac.Analysis) error {
