@@ -283,6 +283,8 @@ func TestReplayReport(t *testing.T) {
 		Status: seawall.StatusFail, Asset: "cluster:test", Time: "2026-11-21T09:00:00Z", Count: 1, Actor: &seawall.Actor{User: "eve", Groups: []string{"dev"}, SourceIPs: []string{"10.0.0.7"}},
 		Location: &seawall.Location{Resource: "clusterrolebindings/b"}, Locations: []seawall.Location{{Resource: "clusterrolebindings/b"}},
 		Evidence: "eve bound cluster-admin to <NA> (clusterrolebindings b)", Frameworks: []string{"mitre-attack:T1098.006"},
+		Priority: "CRITICAL", Tags: []string{"privilege-escalation", "persistence", "T1098.006"},
+		Shown: map[string]any{"ka.user.name": "eve", "ka.req.binding.subjects": nil, "ka.target.resource": "clusterrolebindings", "ka.target.name": "b"},
 		Event: &seawall.Event{Time: "2026-11-21T09:00:00Z", Type: "create", Source: "k8s_audit", Fields: map[string]any{
 			"ka.stage": "ResponseComplete", "ka.user.name": "eve", "ka.user.groups": []string{"dev"}, "ka.uri": "/apis/rbac", "ka.sourceips": []string{"10.0.0.7"},
 			"ka.target.resource": "clusterrolebindings", "ka.target.name": "b", "ka.response.code": "200",

@@ -56,12 +56,20 @@ type Finding struct {
 	Package       *PackageRef    `json:"package,omitempty"`
 	Vulnerability *Vulnerability `json:"vulnerability,omitempty"`
 	// InUse and Exposed are nil when not known.
-	InUse    *bool  `json:"inUse,omitempty"`
-	Exposed  *bool  `json:"exposed,omitempty"`
-	Time     string `json:"time,omitempty"`
-	Count    int    `json:"count,omitempty"`
-	Event    *Event `json:"event,omitempty"`
-	Actor    *Actor `json:"actor,omitempty"`
+	InUse   *bool  `json:"inUse,omitempty"`
+	Exposed *bool  `json:"exposed,omitempty"`
+	Time    string `json:"time,omitempty"`
+	Count   int    `json:"count,omitempty"`
+	Event   *Event `json:"event,omitempty"`
+	Actor   *Actor `json:"actor,omitempty"`
+	// Priority and Tags are those of the rule that was true for an event.
+	Priority string   `json:"priority,omitempty"`
+	Tags     []string `json:"tags,omitempty"`
+	// Shown are the fields that the rule's output names, nil for those the event
+	// does not have; for receivers that take them apart from Event.
+	Shown map[string]any `json:"-"`
+	// Incident is the identifier of the incident it belongs to.
+	Incident string `json:"incident,omitempty"`
 	Evidence string `json:"evidence,omitempty"`
 	// Remediation says what to do; a manifest or patch that does it may follow after an empty line.
 	Remediation string `json:"remediation,omitempty"`

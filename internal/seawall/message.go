@@ -15,6 +15,7 @@ type Message struct {
 	Event    *Event           `json:"event,omitempty"`
 	Finding  *Finding         `json:"finding,omitempty"`
 	Decision *Decision        `json:"decision,omitempty"`
+	Incident *Incident        `json:"incident,omitempty"`
 	Coverage *Coverage        `json:"coverage,omitempty"`
 	Status   *CollectorStatus `json:"status,omitempty"`
 	End      *End             `json:"end,omitempty"`

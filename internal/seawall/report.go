@@ -13,6 +13,7 @@ type Report struct {
 	Packages      []Package         `json:"packages"`
 	Findings      []Finding         `json:"findings"`
 	Decisions     []Decision        `json:"decisions,omitempty"`
+	Incidents     []Incident        `json:"incidents,omitempty"`
 	Summary       Summary           `json:"summary"`
 	Collectors    []CollectorStatus `json:"collectors"`
 }
@@ -44,6 +45,8 @@ func (r *Report) Apply(m Message) {
 		r.Findings = append(r.Findings, *m.Finding)
 	case m.Decision != nil:
 		r.Decisions = append(r.Decisions, *m.Decision)
+	case m.Incident != nil:
+		r.addIncident(m.Incident)
 	case m.Coverage != nil:
 		r.Coverage = append(r.Coverage, *m.Coverage)
 	case m.Status != nil:
@@ -51,6 +54,17 @@ func (r *Report) Apply(m Message) {
 	case m.End != nil:
 		r.Run.Ended, r.Summary = m.End.Ended, m.End.Summary
 	}
+}
+
+// addIncident adds an incident, or what it has grown to.
+func (r *Report) addIncident(in *Incident) {
+	for i := range r.Incidents {
+		if r.Incidents[i].ID == in.ID {
+			r.Incidents[i] = *in
+			return
+		}
+	}
+	r.Incidents = append(r.Incidents, *in)
 }
 
 // Messages replays the report as the stream it came from, in stream order.
@@ -84,6 +98,11 @@ func (r *Report) Messages(yield func(Message) bool) {
 	}
 	for i := range r.Decisions {
 		if !yield(Message{Decision: &r.Decisions[i]}) {
+			return
+		}
+	}
+	for i := range r.Incidents {
+		if !yield(Message{Incident: &r.Incidents[i]}) {
 			return
 		}
 	}

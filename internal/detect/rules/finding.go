@@ -17,6 +17,7 @@ func (r *Rule) Finding(record Record, event *seawall.Event) seawall.Finding {
 	f := seawall.Finding{
 		Kind: seawall.KindRuntime, Rule: r.Name, Title: r.Name, Severity: r.Severity, SeveritySource: "rule", Status: seawall.StatusFail,
 		Time: event.Time, Count: 1, Event: event, Evidence: r.output.Write(record),
+		Priority: r.Priority, Tags: r.Tags, Shown: r.output.Shown(record),
 	}
 	if r.Source == SourceAudit {
 		f.Kind = seawall.KindAudit

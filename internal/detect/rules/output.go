@@ -106,16 +106,24 @@ func (o *Output) Write(r Record) string {
 	return b.String()
 }
 
-// Fields are the fields the message shows, with their values; missing ones are left out.
-func (o *Output) Fields(r Record) map[string]any {
+// Shown are the fields the message names: numbers, booleans and texts; nil where the event has none.
+func (o *Output) Shown(r Record) map[string]any {
 	out := map[string]any{}
 	var v seawall.Value
 	for _, p := range o.parts {
 		if p.ref == nil {
 			continue
 		}
-		if text := p.value(r, &v); text != missing {
-			out[p.ref.String()] = text
+		text := p.value(r, &v)
+		out[p.ref.String()] = text
+		switch {
+		case text == missing:
+			out[p.ref.String()] = nil
+		case p.ref.several() || len(p.transforms) > 0:
+		case p.ref.Field.Type == TypeNumber:
+			out[p.ref.String()] = v.Number
+		case p.ref.Field.Type == TypeFlag:
+			out[p.ref.String()] = v.Number != 0
 		}
 	}
 	return out
