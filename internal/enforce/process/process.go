@@ -135,7 +135,7 @@ func parseStat(data []byte) (started time.Duration, flags uint64, err error) {
 // Container ends every process of a KillContainer's cgroup: Container and Cgroup
 // are needed. It returns when none is left.
 func (k *Killer) Container(ctx context.Context, a *enforce.Action) (enforce.Outcome, error) {
-	dir, err := CgroupOf(&a.Target)
+	dir, err := a.CgroupDir()
 	if err != nil {
 		return enforce.Outcome{}, err
 	}
@@ -183,32 +183,6 @@ func (k *Killer) drain(ctx context.Context, dir string, kill bool) error {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-}
-
-// CgroupOf checks that a target's cgroup is its container's: a directory of a
-// cgroup v2 tree that is named after the container and has the number it should.
-func CgroupOf(t *enforce.Target) (string, error) {
-	dir := filepath.Clean(t.Cgroup)
-	var info unix.Stat_t
-	var system unix.Statfs_t
-	switch {
-	case len(t.Container) < 12 || !filepath.IsAbs(dir):
-		return "", fmt.Errorf("container %q, cgroup %q: %w", t.Container, t.Cgroup, enforce.ErrIdentity)
-	case !strings.Contains(filepath.Base(dir), t.Container):
-		return "", fmt.Errorf("cgroup %s is not named after container %s: %w", dir, t.Container, enforce.ErrIdentity)
-	}
-	if err := unix.Stat(dir, &info); errors.Is(err, unix.ENOENT) {
-		return "", fmt.Errorf("container %.12s: %w", t.Container, enforce.ErrGone)
-	} else if err = errors.Join(err, unix.Statfs(dir, &system)); err != nil {
-		return "", fmt.Errorf("cgroup %s: %w", dir, err)
-	}
-	if system.Type != unix.CGROUP2_SUPER_MAGIC {
-		return "", fmt.Errorf("%s is no cgroup v2: %w", dir, enforce.ErrIdentity)
-	}
-	if t.CgroupID != 0 && info.Ino != t.CgroupID {
-		return "", fmt.Errorf("cgroup %s has number %d, not %d: %w", dir, info.Ino, t.CgroupID, enforce.ErrGone)
-	}
-	return dir, nil
 }
 
 // members are the processes of a cgroup and those below it; none where it is gone.
