@@ -44,22 +44,3 @@ type Value struct {
 	Number  int64 // 0 and 1 for flags
 	Address netip.Addr
 }
-
-// EventFilter says what the consumer of a sensor can make use of. A sensor may emit
-// more than asked for, never less.
-type EventFilter struct {
-	// Types are event types by name ("openat"); nil is all. What keeps the process
-	// tree (starts, programs, ends of processes) is always emitted.
-	Types []string
-	// Read and Write are the files wanted of successful opens: those that can only
-	// read, and those that can write, create or truncate. nil is all of them.
-	Read, Write *PathFilter
-	// MapExec also wants the files that are mapped executable (libraries), each once for a cgroup.
-	MapExec bool
-}
-
-// PathFilter takes a path that begins with one of Prefixes or ends with one of
-// Suffixes ("/shadow", ".jar"). One without either takes none.
-type PathFilter struct {
-	Prefixes, Suffixes []string
-}

@@ -45,6 +45,8 @@ type EventFilter struct {
 	// Reads and Writes limit which opened paths are wanted, of files opened for
 	// reading alone and of all others; nil is all.
 	Reads, Writes *PathFilter
+	// Maps also wants the files that are mapped executable (libraries), once for each cgroup.
+	Maps bool
 }
 
 // PathFilter is a set of paths, resolved as the process sees them: those that begin
