@@ -6,8 +6,10 @@ type Subject struct {
 	// it from a later process of that number: nanoseconds since boot.
 	PID   int
 	Start uint64
-	// Cgroup is the identifier of its cgroup (v2).
-	Cgroup uint64
+	// Cgroup is the identifier of its cgroup (v2), CgroupPath the directory as the
+	// agent sees it: of its container, where it is in one.
+	Cgroup     uint64
+	CgroupPath string
 	// Lineage are the identities of its parents, the nearest first, as far as known.
 	Lineage []ProcessID
 	// Container is where it runs; nil is on the host.
