@@ -121,6 +121,34 @@ func TestReportContract(t *testing.T) {
 	findingsContract(t, first, scanReport(t, "image", "oci:"+image, "--ignore", accepted, "--no-cache"))
 }
 
+// TestInUse: what an agent saw loaded is said of the findings, of the same image only.
+func TestInUse(t *testing.T) {
+	dir := t.TempDir()
+	contractImage(t, dir+"/image")
+	digest, _ := scanReport(t, "image", "oci:"+dir+"/image")["asset"].(map[string]any)["digest"].(string)
+	inUse := func(digest string) map[any]any {
+		recording := fmt.Sprintf(`{"schemaVersion":"seawall.in-use/v1","since":"2026-11-20T00:00:00Z","until":"2026-11-21T00:00:00Z","covers":["executables","scripts"],
+			"images":[{"digest":%q,"files":["/app/node_modules/x/node_modules/lodash/index.js"]}]}`, digest)
+		if err := os.WriteFile(dir+"/in-use.json", []byte(recording), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		answers := map[any]any{}
+		for _, f := range scanReport(t, "image", "oci:"+dir+"/image", "--in-use", dir+"/in-use.json")["findings"].([]any) {
+			f := f.(map[string]any)
+			if p, ok := f["package"].(map[string]any); ok {
+				answers[p["name"]] = f["inUse"]
+			}
+		}
+		return answers
+	}
+	if got := inUse(digest); digest == "" || got["lodash"] != true || got["Django"] != nil || got["openssl"] != nil {
+		t.Errorf("of image %q in use: %v", digest, got)
+	}
+	if got := inUse("sha256:another"); got["lodash"] != nil {
+		t.Errorf("by another image's recording in use: %v", got)
+	}
+}
+
 // manifestsContract is the same of what has no packages and no layers.
 const manifestsContract = `
 schemaVersion string always

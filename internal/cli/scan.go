@@ -19,6 +19,7 @@ import (
 	"github.com/seawall-security/seawall/internal/cli/seen"
 	"github.com/seawall-security/seawall/internal/cli/verify"
 	"github.com/seawall-security/seawall/internal/compliance"
+	"github.com/seawall-security/seawall/internal/detect/inuse"
 	"github.com/seawall-security/seawall/internal/detect/signature"
 	"github.com/seawall-security/seawall/internal/scan"
 	"github.com/seawall-security/seawall/internal/scan/baseimage"
@@ -52,6 +53,7 @@ type scanFlags struct {
 	cacheDir        string
 	noCache         bool
 	timeout         time.Duration
+	inUse           []string
 }
 
 func (f *scanFlags) add(cmd *cobra.Command) {
@@ -72,6 +74,7 @@ func (f *scanFlags) add(cmd *cobra.Command) {
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "name every file that could not be read")
 	flags.StringVar(&f.cacheDir, "cache-dir", "", "where analysed layers and databases are kept (default: the user's cache directory)")
 	flags.BoolVar(&f.noCache, "no-cache", false, "analyse every layer again and keep nothing")
+	flags.StringSliceVar(&f.inUse, "in-use", nil, "what seawall-agent saw loaded (its --in-use files): findings about packages say whether they are in use")
 	flags.DurationVar(&f.timeout, "timeout", 0, "give up after this long, for example 10m (default: no limit)")
 	_ = cmd.RegisterFlagCompletionFunc("fail-on", command.FixedCompletion("critical", "high", "medium", "low", "any"))
 }
@@ -342,6 +345,13 @@ func (a *app) scanConfig(cmd *cobra.Command, f *scanFlags) (scan.Config, error) 
 			return cfg, command.Usage(cmd, fmt.Errorf("--fail-on %q: want critical, high, medium, low or any", f.failOn))
 		}
 		cfg.FailOn = &level
+	}
+	if len(f.inUse) > 0 {
+		observed, err := inuse.Load(f.inUse)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.InUse = observed.Mark
 	}
 	cache, err := a.openCache(f)
 	if err != nil {

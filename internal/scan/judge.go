@@ -59,6 +59,9 @@ func (s *scanner) judge(ctx context.Context, inv *inventory.Result, layers map[s
 			f.Frameworks = s.Frameworks(f, facts.Now)
 		}
 	}
+	if s.InUse != nil {
+		out.statuses = append(out.statuses, s.InUse(inv.Asset, inv.Files, out.findings))
+	}
 	slices.SortStableFunc(out.findings, compareFindings)
 	identify(inv.Asset, out.findings)
 	return out
@@ -101,13 +104,14 @@ func place(f *seawall.Finding, layers map[string]seawall.LayerInfo) {
 }
 
 // compareFindings puts the worst first: failing before all else, then severity,
-// known exploitation, exposure, likelihood of exploitation; names settle the rest.
+// known exploitation, whether it is loaded, exposure, likelihood of exploitation; names settle the rest.
 func compareFindings(a, b seawall.Finding) int {
 	return cmp.Or(
 		cmp.Compare(statusRank(a.Status), statusRank(b.Status)),
 		cmp.Compare(b.Severity, a.Severity),
 		cmp.Compare(exploited(b), exploited(a)),
-		cmp.Compare(reachable(b), reachable(a)),
+		cmp.Compare(certainty(b.InUse), certainty(a.InUse)),
+		cmp.Compare(certainty(b.Exposed), certainty(a.Exposed)),
 		cmp.Compare(likelihood(b), likelihood(a)),
 		strings.Compare(string(a.Kind), string(b.Kind)),
 		comparePackages(a.Package, b.Package),
@@ -130,11 +134,15 @@ func exploited(f seawall.Finding) int {
 	return 0
 }
 
-func reachable(f seawall.Finding) int {
-	if f.Exposed != nil && *f.Exposed {
+// certainty orders what is known: true, unknown, false.
+func certainty(known *bool) int {
+	switch {
+	case known == nil:
+		return 0
+	case *known:
 		return 1
 	}
-	return 0
+	return -1
 }
 
 func likelihood(f seawall.Finding) float64 {

@@ -78,6 +78,9 @@ type Config struct {
 	// Exposed says whether an asset can be reached from outside of its cluster; nil
 	// where it does not know. It may be called concurrently.
 	Exposed func(*seawall.Asset) *bool
+	// InUse sets Finding.InUse where it is known and says what it knows of the asset; nil
+	// where nothing was observed. It may be called concurrently.
+	InUse func(*seawall.Asset, []seawall.FileFact, []seawall.Finding) seawall.CollectorStatus
 	// FailOn blocks on an unsuppressed failing finding at least this severe;
 	// SeverityUnknown is any finding.
 	FailOn *seawall.Severity

@@ -286,6 +286,9 @@ func (b *builder) vulnerability(f *seawall.Finding, components *[]cdx.Component)
 	if v.KEV {
 		props.add("known-exploited", "true")
 	}
+	if f.InUse != nil {
+		props.add("in-use", strconv.FormatBool(*f.InUse))
+	}
 	if f.Layer != nil {
 		props.add("layer:digest", f.Layer.Digest)
 		props.add("layer:base", strconv.FormatBool(f.Layer.Base))

@@ -146,6 +146,9 @@ func (p *page) groups(groups []triage.Group) {
 				from += " (base)"
 			}
 		}
+		if g.InUse != nil {
+			from = strings.TrimPrefix(from+", "+map[bool]string{true: "in use", false: "not in use"}[*g.InUse], ", ")
+		}
 		p.printf("| %s | %s | %s | %s | %s | %s |\n", code(g.Name), code(g.Version), upgrade, g.Worst().Severity, counts(g), from)
 	}
 	p.printf("\n<details><summary>Identifiers</summary>\n\n")

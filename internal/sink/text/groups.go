@@ -135,6 +135,9 @@ func origin(g *triage.Group) []word {
 	if len(g.Packages) > 1 {
 		parts = append(parts, "in "+strings.Join(g.Packages, ", "))
 	}
+	if g.InUse != nil {
+		parts = append(parts, map[bool]string{true: "in use", false: "not in use"}[*g.InUse])
+	}
 	if l := g.Layer; l != nil {
 		where := fmt.Sprintf("layer %d", l.Index)
 		if l.Base {

@@ -27,6 +27,8 @@ type Group struct {
 	Counts seawall.Summary
 	// Findings are those shown, one per vulnerability, worst first.
 	Findings []*seawall.Finding
+	// InUse: one of the packages was seen loaded; false when none was; nil when not known.
+	InUse *bool
 	// Layer brought the package; nil when unknown.
 	Layer *seawall.LayerInfo
 	// Paths are where it was found, the one to show first.
@@ -65,6 +67,7 @@ func (g *Group) add(f *seawall.Finding, shown bool) {
 
 // finish sorts, merges the same vulnerability of several packages, counts and finds the upgrade.
 func (g *Group) finish() {
+	g.InUse = inUse(g.Findings)
 	slices.SortStableFunc(g.Findings, compareFindings)
 	g.Findings = slices.CompactFunc(g.Findings, func(a, b *seawall.Finding) bool { return a.Rule == b.Rule })
 	for _, f := range g.Findings {
@@ -89,11 +92,29 @@ func (g *Group) finish() {
 	g.all = nil
 }
 
+// inUse is true where it is for one finding, false where it is for all.
+func inUse(findings []*seawall.Finding) *bool {
+	no := len(findings) > 0
+	for _, f := range findings {
+		if f.InUse != nil && *f.InUse {
+			return f.InUse
+		}
+		no = no && f.InUse != nil
+	}
+	if !no {
+		return nil
+	}
+	return findings[0].InUse
+}
+
 // Worst is the first finding.
 func (g *Group) Worst() *seawall.Finding { return g.Findings[0] }
 
 func compareGroups(a, b Group) int {
 	if c := cmp.Compare(exploited(b.Worst()), exploited(a.Worst())); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(loaded(&b), loaded(&a)); c != 0 {
 		return c
 	}
 	for _, s := range seawall.Severities() {
@@ -105,6 +126,17 @@ func compareGroups(a, b Group) int {
 		return c
 	}
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
+}
+
+// loaded orders what is known of use: in use, unknown, not in use.
+func loaded(g *Group) int {
+	switch {
+	case g.InUse == nil:
+		return 0
+	case *g.InUse:
+		return 1
+	}
+	return -1
 }
 
 // PathOf writes a location in one line: path, place inside an archive, object.
