@@ -171,7 +171,11 @@ func listCommand(env *command.Env) *cobra.Command {
 		Use:   "list",
 		Short: "List rules and whether each runs",
 		Long: `List prints every rule with its priority, its source, the event types it is asked for
-and its state: ok, disabled, or unsupported with the fields nothing fills.`,
+and its state: ok, disabled, or unsupported with the fields nothing fills.
+
+PREVENTION is how early the agent can stop what a rule is about in a container: "kernel" ends
+the process at exec before its first instruction, "permission" refuses the exec, and "after"
+ends the process when the event has been judged. --format json also says why.`,
 		Example: "  seawall-agent rules list\n  seawall-agent rules list --rules falco_rules.yaml --rules local_rules.yaml --format json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -197,7 +201,7 @@ and its state: ok, disabled, or unsupported with the fields nothing fills.`,
 
 func printRules(w io.Writer, all []rules.Status) error {
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "RULE\tPRIORITY\tSOURCE\tSTATE\tEVENTS")
+	fmt.Fprintln(out, "RULE\tPRIORITY\tSOURCE\tSTATE\tPREVENTION\tEVENTS")
 	for _, s := range all {
 		events := cmp.Or(strings.Join(s.Events, ","), "all")
 		if len(s.Events) > 4 {
@@ -206,7 +210,11 @@ func printRules(w io.Writer, all []rules.Status) error {
 		if s.State != rules.StateOK {
 			events = ""
 		}
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", command.Printable(s.Name), strings.ToLower(s.Priority), s.Source, cmp.Or(command.Printable(s.Reason), s.State), events)
+		prevention := ""
+		if p := s.Prevention; p != nil {
+			prevention = p.Class
+		}
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", command.Printable(s.Name), strings.ToLower(s.Priority), s.Source, cmp.Or(command.Printable(s.Reason), s.State), prevention, events)
 	}
 	return out.Flush()
 }

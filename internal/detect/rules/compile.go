@@ -42,6 +42,8 @@ type Status struct {
 	Reason string `json:"reason,omitempty"`
 	// Events are the event types it is asked for; empty is every type.
 	Events []string `json:"events,omitempty"`
+	// Prevention is how early the agent can stop what a rule of SourceSyscall is about; nil when it does not run.
+	Prevention *Prevention `json:"prevention,omitempty"`
 }
 
 // Engine is a compiled Set. It is immutable and safe for concurrent use through one State each.
@@ -89,6 +91,7 @@ func Compile(s *Set) (*Engine, error) {
 	}
 	for i := range e.statuses {
 		e.statuses[i].Events = e.eventsOf(e.statuses[i].Rule)
+		e.statuses[i].Prevention = e.classify(&e.statuses[i])
 	}
 	e.memos, e.values = c.assignMemos(), len(c.refs)
 	return e, nil
