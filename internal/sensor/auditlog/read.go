@@ -139,6 +139,20 @@ func readDocument(in io.Reader, emit func(*Entry) error) error {
 	}
 }
 
+// Parse reads one document: an Event, an EventList, or a JSON list of events. A
+// document with an event that cannot be read is refused whole.
+func Parse(data []byte) ([]*Entry, error) {
+	data = bytes.TrimSpace(data)
+	if len(data) == 0 {
+		return nil, fmt.Errorf("no audit event: %w", seawall.ErrCorrupt)
+	}
+	events, err := parse(data)
+	if err != nil {
+		return nil, err
+	}
+	return events, nil
+}
+
 // parse reads one document: an Event, an EventList, or a JSON list of them.
 func parse(raw []byte) ([]*Entry, error) {
 	if raw[0] == '[' {
