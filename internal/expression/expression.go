@@ -198,6 +198,10 @@ type Program struct {
 	want    Type
 	out     *cel.Type
 	uses    []string
+	// What guard.go found out.
+	guards map[string][]string
+	fields map[string][]string
+	whole  map[string]bool
 }
 
 // Uses are the variables that the expression names, sorted.
@@ -219,7 +223,9 @@ func (e *Environment) Compile(text string, want Type) (*Program, error) {
 	if err != nil {
 		return nil, &Error{1, 1, err.Error()}
 	}
-	return &Program{program, want, checked.OutputType(), e.used(checked)}, nil
+	p := &Program{program: program, want: want, out: checked.OutputType(), uses: e.used(checked)}
+	p.analyse(checked.NativeRep().Expr())
+	return p, nil
 }
 
 // used are the environment's variables that an expression names.

@@ -315,3 +315,61 @@ func TestExtend(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestGuard: what must be so for a condition to be true, and nothing more.
+func TestGuard(t *testing.T) {
+	env, err := New([]string{"f", "g"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string][]string{
+		`f.kind == "a"`:            {"a"},
+		`"a" == f.kind && f.x > 1`: {"a"},
+		`f.x > 1 && (f.kind == "a" || f.kind in ["b", "c"])`:         {"a", "b", "c"},
+		`f.kind in ["a", "b"] && f.kind in ["b", "c"] && g.y`:        {"b"},
+		`f.kind == "a" && f.kind == "b"`:                             {},
+		`(f.kind == "a" && f.x) || (f.kind == "b" && !f.x)`:          {"a", "b"},
+		`f.kind == "a" || f.x`:                                       nil,
+		`!(f.kind == "a")`:                                           nil,
+		`f.kind != "a"`:                                              nil,
+		`f.kind == g.kind`:                                           nil,
+		`f.kind in ["a", g.kind]`:                                    nil,
+		`f.kind in f.kinds`:                                          nil,
+		`f.kind == "a" ? f.x : true`:                                 nil,
+		`f.deep.kind == "a" && g.kind == "b"`:                        nil,
+		`f.list.exists(kind, kind == "a")`:                           nil,
+		`has(f.kind) && f.kind == "a"`:                               {"a"},
+		`f.kinds.exists(k, k == "z") && f.kind == "a" && g.x == "q"`: {"a"},
+	} {
+		p, err := env.Compile(text, Bool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, p.Guard("f.kind")); diff != "" {
+			t.Errorf("%s: %s", text, diff)
+		}
+	}
+}
+
+func TestFields(t *testing.T) {
+	env, err := New([]string{"f", "g"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		`f.b.c && f.a == 1 && has(f.d)`:     "[a b d] false",
+		`g.a`:                               "[] false",
+		`f == g`:                            "[] true",
+		`f.?a.orValue(true)`:                "[] true",
+		`g.list.exists(x, x == f.a && x.f)`: "[a] false",
+	} {
+		p, err := env.Compile(text, Bool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields, whole := p.Fields("f")
+		if got := fmt.Sprint(fields, whole); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
