@@ -42,8 +42,9 @@ bench: build ## side by side with the physical limit and whatever peers are on P
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
 	$(GO) run ./bench
 
-image: ## reproducible multi-architecture container image with its SBOM: dist/seawall.oci
-	$(GO) run ./deploy/image --version '$(VERSION)' --out dist/seawall.oci
+image: ## reproducible multi-architecture container images with their SBOMs: dist/seawall.oci, dist/seawall-agent.oci
+	$(GO) run ./deploy/image --version '$(VERSION)' --program seawall
+	$(GO) run ./deploy/image --version '$(VERSION)' --program seawall-agent
 
 starter-db: ## rebuild the embedded advisory database from $(SHARED)/advisories
 	$(GO) run ./internal/advisory/starter/generate $(SHARED)/advisories

@@ -1,7 +1,8 @@
-// Command image builds the container image of Seawall without a container
-// engine or root: the static binaries, certificate roots, a user, nothing else.
+// Command image builds the container images of Seawall without a container
+// engine or root: a static binary, certificate roots, a user, nothing else. There
+// are two, of seawall and of seawall-agent, which runs on nodes and is root there.
 //
-// Output is one OCI layout directory holding an index for linux/amd64 and
+// Output is one OCI layout directory an image, holding an index for linux/amd64 and
 // linux/arm64, and for each image its own SBOM (made by scanning the image's
 // files with the program itself), attached as an OCI referrer and packed as
 // /usr/share/doc/seawall/sbom.cdx.json. The same commit gives the same bytes:
@@ -52,12 +53,35 @@ func main() {
 	}
 }
 
+// program is one of our binaries and how its container runs.
+type program struct {
+	name, title string
+	// user runs it: the agent needs a root's capabilities to load its programs.
+	user string
+}
+
+func programs() []program {
+	return []program{
+		{"seawall", "seawall", "65532:65532"},
+		{"seawall-agent", "seawall node agent", "0:0"},
+	}
+}
+
 func run(ctx context.Context) error {
-	out := flag.String("out", "dist/seawall.oci", "OCI layout directory to write (replaced)")
+	name := flag.String("program", "seawall", "which program: seawall or seawall-agent")
+	out := flag.String("out", "", "OCI layout directory to write, replaced (default: dist/PROGRAM.oci)")
 	version := flag.String("version", "devel", "version the binary reports")
 	arches := flag.String("arch", "amd64,arm64", "architectures, comma-separated")
 	flag.Parse()
 
+	at := slices.IndexFunc(programs(), func(p program) bool { return p.name == *name })
+	if at < 0 {
+		return fmt.Errorf("--program %q: want seawall or seawall-agent", *name)
+	}
+	p := programs()[at]
+	if *out == "" {
+		*out = "dist/" + p.name + ".oci"
+	}
 	created, err := sourceDate(ctx)
 	if err != nil {
 		return err
@@ -72,7 +96,7 @@ func run(ctx context.Context) error {
 	index := v1.ImageIndex(empty.Index)
 	var referrers []mutate.IndexAddendum
 	for arch := range strings.SplitSeq(*arches, ",") {
-		img, sbom, err := build(ctx, arch, *version, created)
+		img, sbom, err := p.build(ctx, arch, *version, created)
 		if err != nil {
 			return fmt.Errorf("%s: %w", arch, err)
 		}
@@ -119,23 +143,23 @@ func sourceDate(ctx context.Context) (time.Time, error) {
 }
 
 // build makes one platform's image and its SBOM.
-func build(ctx context.Context, arch, version string, created time.Time) (v1.Image, []byte, error) {
+func (p program) build(ctx context.Context, arch, version string, created time.Time) (v1.Image, []byte, error) {
 	root, err := os.MkdirTemp("", "seawall-image-")
 	if err != nil {
 		return nil, nil, err
 	}
 	defer os.RemoveAll(root)
-	if err := populate(ctx, root, arch, version); err != nil {
+	if err := p.populate(ctx, root, arch, version); err != nil {
 		return nil, nil, err
 	}
-	sbom, err := describe(ctx, root, version, created)
+	sbom, err := p.describe(ctx, root, version, created)
 	if err != nil {
 		return nil, nil, fmt.Errorf("making the SBOM: %w", err)
 	}
 	if err := writeFile(root, "usr/share/doc/seawall/sbom.cdx.json", sbom, 0o644); err != nil {
 		return nil, nil, err
 	}
-	layerBytes, err := pack(root, created)
+	layerBytes, err := p.pack(root, created)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -150,11 +174,11 @@ func build(ctx context.Context, arch, version string, created time.Time) (v1.Ima
 	if err != nil {
 		return nil, nil, err
 	}
-	img, err = mutate.ConfigFile(img, config(img, arch, version, created))
+	img, err = mutate.ConfigFile(img, p.config(img, arch, version, created))
 	return img, sbom, err
 }
 
-func config(img v1.Image, arch, version string, created time.Time) *v1.ConfigFile {
+func (p program) config(img v1.Image, arch, version string, created time.Time) *v1.ConfigFile {
 	file, err := img.ConfigFile()
 	if err != nil {
 		file = &v1.ConfigFile{}
@@ -162,12 +186,12 @@ func config(img v1.Image, arch, version string, created time.Time) *v1.ConfigFil
 	file = file.DeepCopy()
 	file.OS, file.Architecture, file.Created = "linux", arch, v1.Time{Time: created}
 	file.Config = v1.Config{
-		User:       "65532:65532",
-		Entrypoint: []string{"/usr/bin/seawall"},
+		User:       p.user,
+		Entrypoint: []string{"/usr/bin/" + p.name},
 		Env:        []string{"PATH=/usr/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt", "HOME=/tmp"},
 		WorkingDir: "/work",
 		Labels: map[string]string{
-			"org.opencontainers.image.title":    "seawall",
+			"org.opencontainers.image.title":    p.title,
 			"org.opencontainers.image.version":  version,
 			"org.opencontainers.image.licenses": "Apache-2.0",
 			"org.opencontainers.image.source":   "https://github.com/seawall-security/seawall",
@@ -177,15 +201,15 @@ func config(img v1.Image, arch, version string, created time.Time) *v1.ConfigFil
 }
 
 // populate lays out the image's files under root.
-func populate(ctx context.Context, root, arch, version string) error {
+func (p program) populate(ctx context.Context, root, arch, version string) error {
 	for _, dir := range []string{"usr/bin", "etc/ssl/certs", "usr/share/doc/seawall", "tmp", "work"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 			return err
 		}
 	}
-	binary := filepath.Join(root, "usr/bin/seawall")
+	binary := filepath.Join(root, "usr/bin", p.name)
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false",
-		"-ldflags", "-s -w -buildid= -X main.version="+version, "-o", binary, "./cmd/seawall")
+		"-ldflags", "-s -w -buildid= -X main.version="+version, "-o", binary, "./cmd/"+p.name)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
@@ -224,10 +248,10 @@ func writeFile(root, name string, data []byte, mode fs.FileMode) error {
 }
 
 // describe scans the image's files with this very program.
-func describe(ctx context.Context, root, version string, created time.Time) ([]byte, error) {
+func (p program) describe(ctx context.Context, root, version string, created time.Time) ([]byte, error) {
 	var sbom, stderr bytes.Buffer
 	code := cli.Run(ctx, cli.Invocation{
-		Args:    []string{"scan", "rootfs", root, "--name", "seawall", "--offline", "--quiet", "--format", "cyclonedx"},
+		Args:    []string{"scan", "rootfs", root, "--name", p.name, "--offline", "--quiet", "--format", "cyclonedx"},
 		Environ: []string{"SOURCE_DATE_EPOCH=" + strconv.FormatInt(created.Unix(), 10), "HOME=" + root},
 		Stdout:  &sbom, Stderr: &stderr, Version: version,
 	})
@@ -238,7 +262,7 @@ func describe(ctx context.Context, root, version string, created time.Time) ([]b
 }
 
 // pack writes root as a tar: sorted, owned by root, dated created.
-func pack(root string, created time.Time) ([]byte, error) {
+func (p program) pack(root string, created time.Time) ([]byte, error) {
 	var paths []string
 	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		if err == nil && path != root {
@@ -253,14 +277,14 @@ func pack(root string, created time.Time) ([]byte, error) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	for _, path := range paths {
-		if err := packOne(w, root, path, created); err != nil {
+		if err := p.packOne(w, root, path, created); err != nil {
 			return nil, err
 		}
 	}
 	return buf.Bytes(), w.Close()
 }
 
-func packOne(w *tar.Writer, root, path string, created time.Time) error {
+func (p program) packOne(w *tar.Writer, root, path string, created time.Time) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
@@ -277,7 +301,7 @@ func packOne(w *tar.Writer, root, path string, created time.Time) error {
 			header.Mode = 0o1777
 		}
 		return w.WriteHeader(header)
-	case name == "usr/bin/seawall":
+	case name == "usr/bin/"+p.name:
 		header.Mode = 0o755
 	default:
 		header.Mode = 0o644
