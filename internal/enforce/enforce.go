@@ -15,7 +15,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/seawall-security/seawall/internal/seawall"
 )
@@ -30,12 +29,6 @@ const (
 	Release       = "release"
 )
 
-// The outcomes.
-const (
-	Enforced = "enforced"
-	Failed   = "failed"
-)
-
 // Why an actor may leave its target alone.
 var (
 	// ErrGone: it ended by itself; another one may have its number by now.
@@ -46,55 +39,31 @@ var (
 	ErrIdentity = errors.New("not surely the one that is meant")
 )
 
-// Target is whom an action is about. What an action needs of it is said there.
-type Target struct {
-	// PID is the process in the agent's PID namespace (the host's), Started its
-	// start in time since boot (CLOCK_BOOTTIME, as trace events have it).
-	PID     int           `json:"pid,omitempty"`
-	Started time.Duration `json:"started,omitempty"`
-	// Container is the runtime's full ID, "" for a process of the host.
-	Container string `json:"container,omitempty"`
-	// Cgroup is the absolute path of the container's cgroup v2 directory as the
-	// agent sees it, CgroupID its number (the directory's inode).
-	Cgroup   string `json:"cgroup,omitempty"`
-	CgroupID uint64 `json:"cgroupID,omitempty"`
-	// Namespace, Pod and PodUID are the pod's.
-	Namespace string `json:"namespace,omitempty"`
-	Pod       string `json:"pod,omitempty"`
-	PodUID    string `json:"podUID,omitempty"`
-}
-
 // Action is one thing to do.
 type Action struct {
 	// Name is one of the constants.
 	Name string
-	Target
-	// Reason is why, in few words: the policy and rule.
-	Reason string
+	// Subject is whom it is about. What an action needs of it is said there.
+	Subject seawall.Subject
+	// Finding is why, Policy and Rule who wants it; nil and "" where a person does.
+	Finding      *seawall.Finding
+	Policy, Rule string
 	// Events are what is known to have happened around it; Capture keeps them.
 	Events []seawall.Event
 }
 
 // Outcome is what became of an action.
 type Outcome struct {
-	// State is Enforced or Failed.
-	State string
-	// Reason says what was done, or why not.
-	Reason string
+	// Err is why it was not carried out; nil when it was.
+	Err error
+	// Detail says what was done.
+	Detail string
 	// Path is the bundle of a Capture.
 	Path string
 }
 
-// Actor carries out an action. The Outcome's State is the Enforcer's to set.
-type Actor interface {
-	Do(ctx context.Context, a *Action) (Outcome, error)
-}
-
-// Func is an Actor of one function.
-type Func func(ctx context.Context, a *Action) (Outcome, error)
-
-// Do implements Actor.
-func (f Func) Do(ctx context.Context, a *Action) (Outcome, error) { return f(ctx, a) }
+// Actor carries out an action.
+type Actor func(ctx context.Context, a *Action) Outcome
 
 // Enforcer carries out actions by name. It is safe for concurrent use.
 type Enforcer struct {
@@ -110,18 +79,13 @@ func New(actors map[string]Actor, close ...func() error) *Enforcer {
 // Can says whether an action can be carried out here.
 func (e *Enforcer) Can(action string) bool { return e.actors[action] != nil }
 
-// Do carries out one action. It never panics on a target that is gone.
+// Do carries out one action.
 func (e *Enforcer) Do(ctx context.Context, a Action) Outcome {
 	actor := e.actors[a.Name]
 	if actor == nil {
-		return Outcome{State: Failed, Reason: a.Name + " cannot be carried out here"}
+		return Outcome{Err: fmt.Errorf("%s cannot be carried out here", a.Name)}
 	}
-	o, err := actor.Do(ctx, &a)
-	if err != nil {
-		return Outcome{State: Failed, Reason: fmt.Sprintf("%s: %v", a.Name, err), Path: o.Path}
-	}
-	o.State = Enforced
-	return o
+	return actor(ctx, &a)
 }
 
 // Close undoes what ends with the agent (quarantines) and frees what actors hold.

@@ -15,13 +15,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seawall-security/seawall/internal/enforce"
+	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/testenv"
 )
 
 // Cgroup is a cgroup v2 directory that looks like a container's.
 type Cgroup struct {
-	enforce.Target
+	seawall.Subject
 	dir *os.File
 }
 
@@ -31,21 +31,21 @@ func New(t testing.TB) *Cgroup {
 	testenv.Root(t)
 	var id [32]byte
 	_, _ = rand.Read(id[:])
-	c := &Cgroup{Target: enforce.Target{Container: hex.EncodeToString(id[:])}}
-	c.Cgroup = filepath.Join(mount(t), c.Container)
-	if err := os.Mkdir(c.Cgroup, 0o755); err != nil {
+	c := &Cgroup{Subject: seawall.Subject{Container: &seawall.Container{ID: hex.EncodeToString(id[:])}}}
+	c.CgroupPath = filepath.Join(mount(t), c.Container.ID)
+	if err := os.Mkdir(c.CgroupPath, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.remove(t) })
 	var err error
-	if c.dir, err = os.Open(c.Cgroup); err != nil {
+	if c.dir, err = os.Open(c.CgroupPath); err != nil {
 		t.Fatal(err)
 	}
 	var info syscall.Stat_t
 	if err := syscall.Fstat(int(c.dir.Fd()), &info); err != nil {
 		t.Fatal(err)
 	}
-	c.CgroupID = info.Ino
+	c.Cgroup = info.Ino
 	return c
 }
 
@@ -90,11 +90,11 @@ func (c *Cgroup) remove(t testing.TB) {
 		c.dir.Close()
 	}
 	for range 500 {
-		_ = os.WriteFile(filepath.Join(c.Cgroup, "cgroup.kill"), []byte("1"), 0)
-		if err := os.Remove(c.Cgroup); err == nil || errors.Is(err, fs.ErrNotExist) {
+		_ = os.WriteFile(filepath.Join(c.CgroupPath, "cgroup.kill"), []byte("1"), 0)
+		if err := os.Remove(c.CgroupPath); err == nil || errors.Is(err, fs.ErrNotExist) {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Errorf("cgroup %s cannot be removed", c.Cgroup)
+	t.Errorf("cgroup %s cannot be removed", c.CgroupPath)
 }

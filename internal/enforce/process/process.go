@@ -26,9 +26,9 @@ import (
 	"github.com/seawall-security/seawall/internal/enforce"
 )
 
-// tick is the unit of times in /proc/PID/stat: USER_HZ is 100 on every
-// architecture Linux runs containers on.
-const tick = 10 * time.Millisecond
+// tick is the unit of times in /proc/PID/stat, in nanoseconds: USER_HZ is 100 on
+// every architecture Linux runs containers on.
+const tick = 10_000_000
 
 // Killer ends processes and containers. Its zero value protects this process,
 // process 1, kernel threads, and Protected programs of the host.
@@ -44,19 +44,20 @@ func Protected() []string {
 		"systemd", "systemd-journald", "systemd-logind", "systemd-udevd", "dbus-daemon", "init", "runc", "crun", "kube-apiserver", "etcd"}
 }
 
-// Process ends the process of a KillProcess: PID and Started are needed.
-func (k *Killer) Process(_ context.Context, a *enforce.Action) (enforce.Outcome, error) {
-	if a.Started <= 0 {
-		return enforce.Outcome{}, fmt.Errorf("process %d without its start time: %w", a.PID, enforce.ErrIdentity)
+// Process ends the process of an action: PID and Start are needed.
+func (k *Killer) Process(_ context.Context, a *enforce.Action) enforce.Outcome {
+	s := &a.Subject
+	if s.Start == 0 {
+		return enforce.Outcome{Err: fmt.Errorf("process %d without its start time: %w", s.PID, enforce.ErrIdentity)}
 	}
-	if err := k.end(a.PID, a.Started, a.Container == ""); err != nil {
-		return enforce.Outcome{}, err
+	if err := k.end(s.PID, s.Start, s.Container == nil); err != nil {
+		return enforce.Outcome{Err: err}
 	}
-	return enforce.Outcome{Reason: fmt.Sprintf("process %d got SIGKILL", a.PID)}, nil
+	return enforce.Outcome{Detail: fmt.Sprintf("process %d got SIGKILL", s.PID)}
 }
 
 // end kills the process that has pid and, unless it is 0, started.
-func (k *Killer) end(pid int, started time.Duration, host bool) error {
+func (k *Killer) end(pid int, started uint64, host bool) error {
 	if pid <= 1 || pid == os.Getpid() {
 		return fmt.Errorf("process %d: %w", pid, enforce.ErrProtected)
 	}
@@ -76,8 +77,8 @@ func (k *Killer) end(pid int, started time.Duration, host bool) error {
 		return err
 	case flags&kernelThread != 0:
 		return fmt.Errorf("process %d is the kernel's: %w", pid, enforce.ErrProtected)
-	case started != 0 && now != started.Truncate(tick):
-		return fmt.Errorf("process %d started %v after boot, not %v: %w", pid, now, started, enforce.ErrGone)
+	case started != 0 && now/tick != started/tick:
+		return fmt.Errorf("process %d started %v after boot, not %v: %w", pid, time.Duration(now), time.Duration(started), enforce.ErrGone)
 	}
 	if host {
 		if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); slices.Contains(k.protected(), filepath.Base(exe)) {
@@ -102,14 +103,14 @@ func (k *Killer) protected() []string {
 // kernelThread is PF_KTHREAD.
 const kernelThread = 0x00200000
 
-// Started is when a process started, in time since boot, in steps of 10 ms.
-func Started(pid int) (time.Duration, error) {
+// Started is when a process started, in nanoseconds since boot, in steps of 10 ms.
+func Started(pid int) (uint64, error) {
 	started, _, err := stat(pid)
 	return started, err
 }
 
 // stat reads the start and flags of a process: proc(5), fields 22 and 9 of stat.
-func stat(pid int) (started time.Duration, flags uint64, err error) {
+func stat(pid int) (started, flags uint64, err error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, 0, err
@@ -117,7 +118,7 @@ func stat(pid int) (started time.Duration, flags uint64, err error) {
 	return parseStat(data)
 }
 
-func parseStat(data []byte) (started time.Duration, flags uint64, err error) {
+func parseStat(data []byte) (started, flags uint64, err error) {
 	// The name is in parentheses and may hold anything, parentheses included.
 	end := bytes.LastIndexByte(data, ')')
 	fields := strings.Fields(string(data[end+1:]))
@@ -125,36 +126,41 @@ func parseStat(data []byte) (started time.Duration, flags uint64, err error) {
 		return 0, 0, fmt.Errorf("process status %.40q is not as proc(5) says", data)
 	}
 	flags, err = strconv.ParseUint(fields[6], 10, 64)
-	ticks, err2 := strconv.ParseInt(fields[19], 10, 64)
-	if err = errors.Join(err, err2); err != nil || ticks < 0 || ticks > int64(1<<62/tick) {
+	ticks, err2 := strconv.ParseUint(fields[19], 10, 64)
+	if err = errors.Join(err, err2); err != nil || ticks > 1<<62/tick {
 		return 0, 0, fmt.Errorf("process status %.40q is not as proc(5) says", data)
 	}
-	return time.Duration(ticks) * tick, flags, nil
+	return ticks * tick, flags, nil
 }
 
-// Container ends every process of a KillContainer's cgroup: Container and Cgroup
+// Container ends every process of an action's container: Container and CgroupPath
 // are needed. It returns when none is left.
-func (k *Killer) Container(ctx context.Context, a *enforce.Action) (enforce.Outcome, error) {
-	dir, err := a.CgroupDir()
+func (k *Killer) Container(ctx context.Context, a *enforce.Action) enforce.Outcome {
+	count, err := k.container(ctx, a)
 	if err != nil {
-		return enforce.Outcome{}, err
+		return enforce.Outcome{Err: err}
 	}
-	pids, err := members(dir)
+	return enforce.Outcome{Detail: fmt.Sprintf("%d processes of container %.12s got SIGKILL", count, a.Subject.Container.ID)}
+}
+
+func (k *Killer) container(ctx context.Context, a *enforce.Action) (count int, err error) {
+	dir, err := enforce.CgroupDir(&a.Subject)
 	if err != nil {
-		return enforce.Outcome{}, err
+		return 0, err
+	}
+	pids, err := Members(dir)
+	if err != nil {
+		return 0, err
 	}
 	if slices.Contains(pids, os.Getpid()) {
-		return enforce.Outcome{}, fmt.Errorf("the agent itself is in %s: %w", dir, enforce.ErrProtected)
+		return 0, fmt.Errorf("the agent itself is in %s: %w", dir, enforce.ErrProtected)
 	}
 	err = os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0)
 	oneByOne := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !oneByOne {
-		return enforce.Outcome{}, fmt.Errorf("ending the processes of %s: %w", dir, err)
+		return 0, fmt.Errorf("ending the processes of %s: %w", dir, err)
 	}
-	if err := k.drain(ctx, dir, oneByOne); err != nil {
-		return enforce.Outcome{}, err
-	}
-	return enforce.Outcome{Reason: fmt.Sprintf("%d processes of container %.12s got SIGKILL", len(pids), a.Container)}, nil
+	return len(pids), k.drain(ctx, dir, oneByOne)
 }
 
 // drain waits until a cgroup is empty, killing what is in it when asked to.
@@ -162,7 +168,7 @@ func (k *Killer) drain(ctx context.Context, dir string, kill bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for {
-		pids, err := members(dir)
+		pids, err := Members(dir)
 		if err != nil {
 			return err
 		}
@@ -185,8 +191,8 @@ func (k *Killer) drain(ctx context.Context, dir string, kill bool) error {
 	}
 }
 
-// members are the processes of a cgroup and those below it; none where it is gone.
-func members(dir string) (pids []int, err error) {
+// Members are the processes of a cgroup and those below it; none where it is gone.
+func Members(dir string) (pids []int, err error) {
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
 			var more []int

@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/seawall-security/seawall/internal/enforce"
 	"github.com/seawall-security/seawall/internal/enforce/enforcetest"
+	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/testenv"
 )
 
@@ -31,11 +31,12 @@ func TestProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := &Killer{}
-	target := enforce.Target{PID: cmd.Process.Pid, Container: c.Container}
+	target := c.Subject
+	target.PID = cmd.Process.Pid
 	// Neither without the start time nor with that of an older process of the same number.
-	for _, wrong := range []time.Duration{0, started - tick, started + tick} {
-		target.Started = wrong
-		if _, err := k.Process(t.Context(), &enforce.Action{Target: target}); !errors.Is(err, enforce.ErrIdentity) && !errors.Is(err, enforce.ErrGone) {
+	for _, wrong := range []uint64{0, started - tick, started + tick} {
+		target.Start = wrong
+		if err := k.Process(t.Context(), &enforce.Action{Subject: target}).Err; !errors.Is(err, enforce.ErrIdentity) && !errors.Is(err, enforce.ErrGone) {
 			t.Errorf("started %v: %v", wrong, err)
 		}
 	}
@@ -44,14 +45,14 @@ func TestProcess(t *testing.T) {
 		t.Fatalf("the process ended for another one's sake: %v", err)
 	default:
 	}
-	target.Started = started + 3*time.Millisecond // the kernel's own is finer
-	if _, err := k.Process(t.Context(), &enforce.Action{Target: target}); err != nil {
+	target.Start = started + 3_000_000 // the kernel's own is finer
+	if err := k.Process(t.Context(), &enforce.Action{Subject: target}).Err; err != nil {
 		t.Fatal(err)
 	}
 	if err := <-done; !killed(err) {
 		t.Errorf("it ended by %v", err)
 	}
-	if _, err := k.Process(t.Context(), &enforce.Action{Target: target}); !errors.Is(err, enforce.ErrGone) {
+	if err := k.Process(t.Context(), &enforce.Action{Subject: target}).Err; !errors.Is(err, enforce.ErrGone) {
 		t.Errorf("killing it again: %v", err)
 	}
 }
@@ -77,14 +78,14 @@ func TestProtected(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = k.Process(t.Context(), &enforce.Action{Target: enforce.Target{PID: pid, Started: max(started, 1)}})
+		err = k.Process(t.Context(), &enforce.Action{Subject: seawall.Subject{PID: pid, Start: max(started, 1)}}).Err
 		if !errors.Is(err, enforce.ErrProtected) {
 			t.Errorf("process %d: %v", pid, err)
 		}
 	}
 	// In a container a program of that name is not the node's.
 	started, _ := Started(cmd.Process.Pid)
-	if _, err := k.Process(t.Context(), &enforce.Action{Target: enforce.Target{PID: cmd.Process.Pid, Started: started, Container: c.Container}}); err != nil {
+	if err := k.Process(t.Context(), &enforce.Action{Subject: seawall.Subject{PID: cmd.Process.Pid, Start: started, Container: c.Container}}).Err; err != nil {
 		t.Error(err)
 	}
 	<-done
@@ -109,9 +110,9 @@ func TestContainer(t *testing.T) {
 			}
 			k := &Killer{}
 			if oneByOne {
-				err = k.drain(t.Context(), c.Cgroup, true)
+				err = k.drain(t.Context(), c.CgroupPath, true)
 			} else {
-				_, err = k.Container(t.Context(), &enforce.Action{Target: c.Target})
+				err = k.Container(t.Context(), &enforce.Action{Subject: c.Subject}).Err
 			}
 			if err != nil {
 				t.Error(err)
@@ -119,7 +120,7 @@ func TestContainer(t *testing.T) {
 			if err := cmd.Wait(); !killed(err) {
 				t.Errorf("it ended by %v", err)
 			}
-			if pids, err := members(c.Cgroup); len(pids) > 0 || err != nil {
+			if pids, err := Members(c.CgroupPath); len(pids) > 0 || err != nil {
 				t.Errorf("left: %v, %v", pids, err)
 			}
 			select {
@@ -140,7 +141,7 @@ func FuzzParseStat(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		started, _, err := parseStat(data)
-		if err == nil && started < 0 || err != nil && started != 0 {
+		if started > 1<<62 || err != nil && started != 0 {
 			t.Errorf("%q: %v, %v", data, started, err)
 		}
 	})
