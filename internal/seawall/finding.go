@@ -169,4 +169,6 @@ type Decision struct {
 	Exception string `json:"exception,omitempty"`
 	// Location is the field of the object it is about; nil for other assets.
 	Location *Location `json:"location,omitempty"`
+	// Unknown are the facts that nobody knew and the answer hangs on ("image.signed").
+	Unknown []string `json:"-"`
 }
