@@ -1,0 +1,366 @@
+// Package identity tells whose a cgroup is: the container, its image, its pod and
+// what made it.
+//
+// The kernel names the cgroup (v2) of everything that happens by number. Its path
+// is found by that number (open_by_handle_at, which works as long as the cgroup is
+// there, even when the process is gone), the path names the container, and the
+// container runtime (CRI) tells the rest. Nothing is asked on the path of an
+// event: Lookup answers from memory, or says that it is being asked for, and the
+// caller holds the event (package node).
+//
+// What the runtime does not tell stays what the path told; a container is never
+// taken for the host. The runtime is asked again later.
+package identity
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Config says where to look. The zero value is a node without a container runtime.
+type Config struct {
+	// CRI is the runtime to ask; nil is none.
+	CRI *CRI
+	// Proc is where proc is mounted; "" is /proc.
+	Proc string
+	// Patience is how long a runtime may take to know a container that has started; 0 is 2 s.
+	Patience time.Duration
+	// Max bounds the cgroups remembered; 0 is 8192.
+	Max int
+}
+
+// Resolver remembers whose cgroups are. It is safe for concurrent use.
+type Resolver struct {
+	cfg      Config
+	groups   *cgroups
+	ask      chan question
+	calls    chan struct{}
+	resolved chan struct{}
+
+	mu      sync.Mutex
+	known   map[uint64]*entry
+	runtime string
+	stats   Stats
+}
+
+// entry is what is known of one cgroup.
+type entry struct {
+	container *Container // nil is the host
+	path      string     // below the hierarchy's root
+	place     Place
+	pending   bool
+	again     time.Time // when to ask again, of a container that is not Known
+	gone      bool      // seen by the last sweep
+}
+
+type question struct {
+	cgroup uint64
+	place  Place
+}
+
+// Stats count what the resolver has done.
+type Stats struct {
+	// Cgroups are those remembered, Containers those of them in a container.
+	Cgroups, Containers int
+	// Asked counts containers the runtime was asked for, Failed those it did not tell in time.
+	Asked, Failed uint64
+	// Lost counts cgroups that were gone before their path was read.
+	Lost uint64
+	// Err is the runtime's last error; nil when the last answer was one.
+	Err error
+}
+
+// maxAsked bounds the containers asked for at a time.
+const maxAsked = 256
+
+// New opens the cgroup hierarchy. Close gives it back.
+func New(cfg Config) (*Resolver, error) {
+	if cfg.Proc == "" {
+		cfg.Proc = "/proc"
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = 2 * time.Second
+	}
+	if cfg.Max == 0 {
+		cfg.Max = 8192
+	}
+	groups, err := openCgroups(cfg.Proc)
+	if err != nil {
+		return nil, err
+	}
+	return &Resolver{
+		cfg: cfg, groups: groups, known: map[uint64]*entry{},
+		ask: make(chan question, maxAsked), calls: make(chan struct{}, 8), resolved: make(chan struct{}, 1),
+	}, nil
+}
+
+// Close releases what New opened.
+func (r *Resolver) Close() error {
+	if r.cfg.CRI != nil {
+		r.cfg.CRI.Close()
+	}
+	return r.groups.root.Close()
+}
+
+// Resolved has something in it after a container has become known.
+func (r *Resolver) Resolved() <-chan struct{} { return r.resolved }
+
+// Stats returns the counters.
+func (r *Resolver) Stats() Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.stats
+	s.Cgroups = len(r.known)
+	for _, e := range r.known {
+		if e.container != nil {
+			s.Containers++
+		}
+	}
+	return s
+}
+
+// Lookup tells whose a cgroup is; nil is the host. pid is a process in it, 0 when
+// none is known. ready is false while the runtime is being asked: the container
+// then is what the path told. It does not wait.
+func (r *Resolver) Lookup(cgroup uint64, pid uint32) (c *Container, ready bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.known[cgroup]
+	if e == nil {
+		e = r.first(cgroup, pid)
+	}
+	if e.container != nil && !e.container.Known && !e.pending && r.cfg.CRI != nil && time.Now().After(e.again) {
+		e.again = time.Now().Add(time.Minute)
+		r.question(question{cgroup, e.place})
+	}
+	return e.container, !e.pending
+}
+
+// first reads the path of a cgroup not seen before.
+func (r *Resolver) first(cgroup uint64, pid uint32) *entry {
+	e := &entry{}
+	path, gone, err := r.groups.find(cgroup)
+	if (err != nil || gone && path == "") && pid != 0 {
+		path, err = pathOf(r.cfg.Proc, pid)
+	}
+	if len(r.known) >= r.cfg.Max {
+		r.evict()
+	}
+	r.known[cgroup] = e
+	if err != nil && cgroup > 1 {
+		return r.lost(e, cgroup)
+	}
+	e.path, e.place = path, ParsePath(path)
+	if len(e.place.IDs) == 0 {
+		return e
+	}
+	e.container = &Container{Runtime: e.place.Runtime}
+	e.container.ID, e.container.PodUID = e.place.IDs[0], e.place.PodUID
+	e.container.CgroupPath = r.directory(path, e.container.ID)
+	e.container.finish()
+	e.again = time.Now().Add(time.Minute)
+	if r.cfg.CRI != nil {
+		e.pending = r.question(question{cgroup, e.place})
+	}
+	return e
+}
+
+// lost is a cgroup that has gone unseen. It may have been a container's.
+func (r *Resolver) lost(e *entry, cgroup uint64) *entry {
+	r.stats.Lost++
+	e.container = &Container{}
+	e.container.ID = "cgroup-" + strconv.FormatUint(cgroup, 10)
+	e.container.finish()
+	e.again = time.Now().Add(24 * time.Hour) // there is nothing to ask for
+	return e
+}
+
+// Path is a cgroup's directory, "" when it is not known.
+func (r *Resolver) Path(cgroup uint64) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.known[cgroup]; e != nil && (e.path != "" || cgroup == 1) {
+		return r.groups.path + e.path
+	}
+	return ""
+}
+
+// directory is the directory of the container's own cgroup, which path is or lies in.
+func (r *Resolver) directory(path, id string) string {
+	end := strings.LastIndex(path, id)
+	if end < 0 {
+		return ""
+	}
+	if slash := strings.IndexByte(path[end:], '/'); slash > 0 {
+		path = path[:end+slash]
+	}
+	return r.groups.path + path
+}
+
+// question hands a question to Run; false when too many wait there.
+func (r *Resolver) question(q question) bool {
+	select {
+	case r.ask <- q:
+		r.stats.Asked++
+		return true
+	default:
+		return false
+	}
+}
+
+// evict forgets one cgroup, a gone one if there is.
+func (r *Resolver) evict() {
+	var any uint64
+	for id, e := range r.known {
+		if any = id; e.gone {
+			break
+		}
+	}
+	delete(r.known, any)
+}
+
+// Run asks the runtime until ctx ends, first for all containers that are there.
+func (r *Resolver) Run(ctx context.Context) {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	asking.Go(func() { r.scan(ctx) })
+	sweep := time.NewTicker(30 * time.Second)
+	defer sweep.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-sweep.C:
+			r.sweep()
+		case q := <-r.ask:
+			asking.Go(func() { r.answer(ctx, q) })
+		}
+	}
+}
+
+// scan looks at all cgroups that are there.
+func (r *Resolver) scan(ctx context.Context) {
+	n := 0
+	_ = filepath.WalkDir(r.groups.path, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return nil // removed meanwhile
+		}
+		if n++; n > r.cfg.Max || ctx.Err() != nil {
+			return fs.SkipAll
+		}
+		info, err := d.Info()
+		if err != nil || len(ParsePath(path).IDs) == 0 {
+			return nil
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			r.Lookup(st.Ino, 0)
+		}
+		return nil
+	})
+}
+
+// answer asks the runtime until it knows the container or patience ends.
+func (r *Resolver) answer(ctx context.Context, q question) {
+	deadline := time.Now().Add(r.cfg.Patience)
+	var c *Container
+	var err error
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
+		c, err = r.request(ctx, q.place)
+		if err == nil || ctx.Err() != nil || time.Now().Add(wait).After(deadline) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+	r.mu.Lock()
+	if e := r.known[q.cgroup]; e != nil {
+		e.pending = false
+		if c != nil {
+			c.CgroupPath = r.directory(e.path, c.ID)
+			e.container = c
+		}
+	}
+	if r.stats.Err = err; err != nil {
+		r.stats.Failed++
+		if errors.Is(err, errNotFound) {
+			r.stats.Err = nil // it answered
+		}
+	}
+	r.mu.Unlock()
+	select {
+	case r.resolved <- struct{}{}:
+	default:
+	}
+}
+
+// request asks for the innermost container of a place that the runtime knows: one
+// may run another that it does not.
+func (r *Resolver) request(ctx context.Context, place Place) (c *Container, err error) {
+	select {
+	case r.calls <- struct{}{}:
+		defer func() { <-r.calls }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	for _, id := range place.IDs {
+		c, err = r.cfg.CRI.Container(ctx, id)
+		if err == nil {
+			c.Runtime, err = r.runtimeName(ctx)
+			return c, err
+		}
+		if !errors.Is(err, errNotFound) {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+// runtimeName is what the runtime calls itself, asked once.
+func (r *Resolver) runtimeName(ctx context.Context) (string, error) {
+	r.mu.Lock()
+	name := r.runtime
+	r.mu.Unlock()
+	if name != "" {
+		return name, nil
+	}
+	name, _, err := r.cfg.CRI.Version(ctx)
+	if err != nil {
+		return "", err
+	}
+	r.mu.Lock()
+	r.runtime = name
+	r.mu.Unlock()
+	return name, nil
+}
+
+// sweep forgets cgroups that were gone at the last sweep already: events of their
+// last moments may come late.
+func (r *Resolver) sweep() {
+	r.mu.Lock()
+	ids := make([]uint64, 0, len(r.known))
+	for id := range r.known {
+		ids = append(ids, id)
+	}
+	r.mu.Unlock()
+	for _, id := range ids {
+		if _, gone, _ := r.groups.find(id); !gone {
+			continue
+		}
+		r.mu.Lock()
+		if e := r.known[id]; e != nil && e.gone {
+			delete(r.known, id)
+		} else if e != nil {
+			e.gone = true
+		}
+		r.mu.Unlock()
+	}
+}
