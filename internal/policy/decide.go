@@ -63,15 +63,24 @@ func (p *Policy) decide(in *Input, observe func(*Observed)) []seawall.Decision {
 	if !p.Uses(in.Phase) {
 		return nil
 	}
-	c := &cases{policy: p, in: in, observe: observe}
-	c.values = c.input(p.environment)
+	c := p.cases(in, observe)
 	concerned := p.concerns(in, in.Images)
 	for _, r := range p.Rules {
-		if concerned || r.subject == subjectImage {
+		switch {
+		case !concerned && r.subject != subjectImage:
+		case r.actions[in.Phase] == ActionMutate:
+			c.judgeMutation(r)
+		default:
 			c.rule(r)
 		}
 	}
 	return c.decisions
+}
+
+func (p *Policy) cases(in *Input, observe func(*Observed)) *cases {
+	c := &cases{policy: p, in: in, observe: observe}
+	c.values = c.input(p.environment)
+	return c
 }
 
 // concerns says whether the policy is for the input with these of its images: it
@@ -84,16 +93,9 @@ func (p *Policy) concerns(in *Input, images []Image) bool {
 func (c *cases) input(env *expression.Environment) *expression.Input {
 	in, values := c.in, env.Input()
 	values.Set("finding", expression.Unknown("finding"))
-	values.Set("asset", in.Asset)
-	if in.Asset == nil {
-		values.Set("asset", expression.Unknown("asset"))
-	}
+	c.whole(values)
 	values.Set("phase", in.Phase)
 	values.Set("now", in.Now)
-	values.Set("image", expression.Unknown("image"))
-	if len(in.Images) == 1 {
-		values.Set("image", &in.Images[0])
-	}
 	for name, m := range map[string]map[string]any{"object": in.Object, "request": in.Request, "namespace": in.Namespace} {
 		values.Set(name, expression.Unknown(name))
 		if m != nil {
@@ -107,6 +109,18 @@ func (c *cases) input(env *expression.Environment) *expression.Input {
 	return values
 }
 
+// whole gives asset and image the values they have for the input as a whole.
+func (c *cases) whole(values *expression.Input) {
+	values.Set("asset", expression.Unknown("asset"))
+	if c.in.Asset != nil {
+		values.Set("asset", c.in.Asset)
+	}
+	values.Set("image", expression.Unknown("image"))
+	if len(c.in.Images) == 1 {
+		values.Set("image", &c.in.Images[0])
+	}
+}
+
 // rule asks a rule about all of its subjects.
 func (c *cases) rule(r *Rule) {
 	in := c.in
@@ -114,10 +128,11 @@ func (c *cases) rule(r *Rule) {
 	case subjectFinding:
 		for i := range in.Findings {
 			f := &in.Findings[i]
-			if f.Status == seawall.StatusFail {
+			if f.Status == seawall.StatusFail && (c.observe != nil || r.mayMatch(f)) {
 				c.ask(r, f, nil, func(v *expression.Input) { v.Set("finding", f) })
 			}
 		}
+		c.scans(r)
 	case subjectImage:
 		for i := range in.Images {
 			image := &in.Images[i]
@@ -125,6 +140,7 @@ func (c *cases) rule(r *Rule) {
 				c.ask(r, nil, image, func(v *expression.Input) { v.Set("image", image) })
 			}
 		}
+		c.whole(c.values)
 	case subjectObject:
 		if in.Object != nil {
 			c.ask(r, nil, nil, func(*expression.Input) {})
@@ -160,10 +176,13 @@ func (c *cases) ask(r *Rule, f *seawall.Finding, image *Image, facts setter) {
 			c.add(d, f, image)
 			return
 		}
+		if d.Action == ActionMutate {
+			d.Action = "block" // nobody knows what to change
+		}
 	case !matched:
 		return
 	case unknown != nil:
-		d.Reason = c.messageFor(r, f, image) + " (" + unknown.Error() + ")"
+		d.Reason, d.Unknown = c.messageFor(r, f, image)+" ("+unknown.Error()+")", unknown.Facts
 	default:
 		d.Reason = c.messageFor(r, f, image)
 	}
@@ -218,6 +237,8 @@ func (c *cases) messageFor(r *Rule, f *seawall.Finding, image *Image) string {
 		return image.Name + ": " + about
 	case about != "":
 		return about
+	case f != nil && image != nil:
+		return image.Name + ": " + f.Title
 	case f != nil:
 		return f.Title
 	case image != nil:
@@ -261,7 +282,7 @@ func (c *cases) location(f *seawall.Finding, image *Image) *seawall.Location {
 	switch {
 	case c.in.Location == nil:
 		return nil
-	case f != nil && f.Location != nil:
+	case f != nil && f.Location != nil && image == nil:
 		l = *f.Location
 	case image != nil:
 		l = c.in.Location(image.Field)

@@ -18,6 +18,8 @@ import (
 type Gate struct {
 	Set   *Set
 	Phase string
+	// Mutator tells what mutations would change.
+	Mutator Mutator
 
 	used map[*Exception]bool
 }
@@ -69,6 +71,7 @@ func (in Input) About(object map[string]any) Input {
 }
 
 func (g *Gate) decide(in Input) []seawall.Decision {
+	in.Mutator = g.Mutator
 	decisions := g.Set.Decide(in)
 	for i := range decisions {
 		if name := decisions[i].Exception; name != "" {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -94,8 +95,9 @@ type ruleSpec struct {
 		Days int  `yaml:"days"`
 		From Word `yaml:"from"`
 	} `yaml:"grace"`
-	Message           string `yaml:"message"`
-	MessageExpression Text   `yaml:"messageExpression"`
+	Message           string        `yaml:"message"`
+	MessageExpression Text          `yaml:"messageExpression"`
+	Mutate            *mutationSpec `yaml:"mutate"`
 }
 
 // environment is what conditions may use.
@@ -336,8 +338,9 @@ func (p *Policy) defineVariables(spec *policySpec) (err error) {
 			return v.Expression.Place.Errorf("variable %q: %w", v.Name.Text, err)
 		}
 		if p.variables == nil {
-			p.variables = map[string][]string{}
+			p.variables, p.programs = map[string][]string{}, map[string]*expression.Program{}
 		}
+		p.programs[name] = program
 		p.variables[name] = p.named(program)
 	}
 	return nil
@@ -380,6 +383,16 @@ func (p *Policy) rule(spec *ruleSpec) (*Rule, error) {
 	if r.actions, err = p.actions(spec.Action); err != nil {
 		return nil, err
 	}
+	switch mutates := slices.Contains(slices.Collect(maps.Values(r.actions)), ActionMutate); {
+	case mutates && spec.Mutate == nil:
+		return nil, r.Place.Errorf("rule %s has the action mutate, and no mutate that says what to change", r.Name)
+	case !mutates && spec.Mutate != nil:
+		return nil, r.Place.Errorf("rule %s has mutate, and no phase has the action mutate", r.Name)
+	case mutates:
+		if r.Mutation, err = p.mutation(r, spec.Mutate); err != nil {
+			return nil, err
+		}
+	}
 	if r.when, err = spec.When.compile(p.environment, expression.Bool); err != nil {
 		return nil, err
 	}
@@ -421,9 +434,6 @@ func (p *Policy) actions(s Source) (map[string]string, error) {
 	for phase, w := range each {
 		if !slices.Contains(p.Phases, phase) {
 			return nil, w.Place.Errorf("action for phase %q, which the policy does not name%s", phase, didYouMean(phase, p.Phases))
-		}
-		if w.Text == "mutate" {
-			return nil, w.Place.Errorf("action mutate is not supported by this version")
 		}
 		if !slices.Contains(ActionsOf(phase), w.Text) {
 			return nil, w.Place.Errorf("phase %s cannot carry out %q%s", phase, w.Text, didYouMean(w.Text, ActionsOf(phase)))

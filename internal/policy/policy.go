@@ -50,8 +50,10 @@ func Phases() []string { return []string{PhaseBuild, PhaseRegistry, PhaseDeploy,
 // ActionsOf are what can be done in a phase, the mildest first.
 func ActionsOf(phase string) []string {
 	switch phase {
-	case PhaseBuild, PhaseDeploy:
+	case PhaseBuild:
 		return []string{"alert", "block"}
+	case PhaseDeploy:
+		return []string{"alert", ActionMutate, "block"}
 	case PhaseRegistry:
 		return []string{"alert", "mark"}
 	case PhaseRun:
@@ -94,6 +96,7 @@ type Policy struct {
 	environment         *expression.Environment
 	// variables are the policy's own, and what each of them names in turn.
 	variables map[string][]string
+	programs  map[string]*expression.Program // theirs
 }
 
 // Rule is one condition of a policy.
@@ -102,6 +105,8 @@ type Rule struct {
 	Place Place
 	// When is the condition's text.
 	When string
+	// Mutation is what the action mutate does; nil where no phase has it.
+	Mutation *Mutation
 
 	mode      string
 	actions   map[string]string // phase -> action
@@ -157,6 +162,8 @@ type Input struct {
 	FirstSeen map[string]time.Time
 	// Exceptions that may apply.
 	Exceptions []*Exception
+	// Mutator carries mutations out; without one they fail.
+	Mutator Mutator
 }
 
 // Image is what is known of an image, by its reference alone or by a scan.
@@ -184,6 +191,9 @@ type Image struct {
 
 	// Field is where Input's object names it.
 	Field string `json:"-"`
+	// Scan is what a scan found in it, about which rules are asked as about Input's
+	// findings; nil where they are among those, or not known.
+	Scan *Scan `json:"-"`
 }
 
 // Counts are the failing findings of an image by severity.

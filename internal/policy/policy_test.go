@@ -38,7 +38,7 @@ func TestLoadErrors(t *testing.T) {
 		{"key twice", head + "  phases: [build]\n  phases: [run]\n", `p.yaml:6:3: the key "phases" is here twice`},
 		{"impossible action", head + "  phases: [build, run]\n  rules: [{name: r, when: \"true\", action: {build: block, run: block}}]\n", `p.yaml:6:63: phase run cannot carry out "block"`},
 		{"one word, impossible in one", head + "  phases: [build, run]\n  rules: [{name: r, when: \"true\", action: kill-process}]\n", `phase build cannot carry out "kill-process"`},
-		{"mutate", head + "  phases: [deploy]\n  rules: [{name: r, when: \"true\", action: mutate}]\n", "mutate is not supported"},
+		{"mutate", head + "  phases: [deploy]\n  rules: [{name: r, when: \"true\", action: mutate}]\n", "no mutate that says what to change"},
 		{"phase without action", head + "  phases: [build, run]\n  rules: [{name: r, when: \"true\", action: {build: block}}]\n", "no action for phase run"},
 		{"action of another phase", head + "  phases: [build]\n  rules: [{name: r, when: \"true\", action: {build: block, deploy: block}}]\n", `phase "deploy", which the policy does not name`},
 		{"phase", head + "  phases: [biuld]\n", `p.yaml:5:12: phase "biuld" is not known; did you mean "build"?`},

@@ -57,9 +57,13 @@ func (t Text) within(line, column int) Place {
 	return Place{t.Place.File, t.Place.Line, t.Place.Column + column - 1}
 }
 
-// Compile compiles the text; a mistake is an error with its place in the file.
+// compile compiles the text; a mistake is an error with its place in the file.
 func (t Text) compile(env *expression.Environment, want expression.Type) (*expression.Program, error) {
-	program, err := env.Compile(t.Text, want)
+	return t.compiled(func() (*expression.Program, error) { return env.Compile(t.Text, want) })
+}
+
+func (t Text) compiled(compile func() (*expression.Program, error)) (*expression.Program, error) {
+	program, err := compile()
 	var mistake *expression.Error
 	if errors.As(err, &mistake) {
 		return nil, t.within(mistake.Line, mistake.Column).Errorf("%s", mistake.Message)
