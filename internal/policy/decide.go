@@ -74,6 +74,7 @@ func (p *Policy) decide(in *Input, observe func(*Observed)) []seawall.Decision {
 			c.rule(r)
 		}
 	}
+	c.unscanned()
 	return c.decisions
 }
 
@@ -179,7 +180,11 @@ func (c *cases) ask(r *Rule, f *seawall.Finding, image *Image, facts setter) {
 		if d.Action == ActionMutate {
 			d.Action = "block" // nobody knows what to change
 		}
-	case !matched:
+	case !matched || unknown != nil && c.answeredElsewhere(unknown, image):
+		return
+	case unknown != nil && !c.policy.Closed && c.unreached(unknown, image) != "":
+		d.Reason, d.Outcome = "could not be judged: "+c.unreached(unknown, image), OutcomeFailed
+		c.add(d, f, image)
 		return
 	case unknown != nil:
 		d.Reason, d.Unknown = c.messageFor(r, f, image)+" ("+unknown.Error()+")", unknown.Facts

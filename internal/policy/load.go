@@ -153,26 +153,41 @@ func Parse(name string, text []byte) (*Set, error) {
 	}
 	set := &Set{}
 	for _, doc := range documents {
-		h, err := ReadHeader(doc)
-		if err != nil {
+		if err := set.read(doc); err != nil {
 			return nil, err
-		}
-		switch h.Kind.Text {
-		case KindPolicy:
-			p, err := parsePolicy(&h)
-			if err != nil {
-				return nil, err
-			}
-			set.Policies = append(set.Policies, p)
-		case KindException:
-			e, err := parseException(&h)
-			if err != nil {
-				return nil, err
-			}
-			set.Exceptions = append(set.Exceptions, e)
 		}
 	}
 	return set, nil
+}
+
+// ours says whether a document is of an API group that is not Kubernetes' or another's.
+func (s Source) ours() bool {
+	version, ok := s.At("apiVersion")
+	group, _, _ := strings.Cut(version.node.Value, "/")
+	return !ok || group == "seawall.io"
+}
+
+// read adds what a document says.
+func (s *Set) read(doc Source) error {
+	h, err := ReadHeader(doc)
+	if err != nil {
+		return err
+	}
+	switch h.Kind.Text {
+	case KindPolicy:
+		p, err := parsePolicy(&h)
+		if err != nil {
+			return err
+		}
+		s.Policies = append(s.Policies, p)
+	case KindException:
+		e, err := parseException(&h)
+		if err != nil {
+			return err
+		}
+		s.Exceptions = append(s.Exceptions, e)
+	}
+	return nil
 }
 
 // Files are the .yaml and .yml files that paths name: files, and those in directories.
@@ -207,26 +222,38 @@ func ReadFile(name string) ([]byte, error) {
 }
 
 // Load reads files and directories. Names of policies are unique among them, and
-// exceptions name policies that are there.
-func Load(paths []string) (*Set, error) {
+// exceptions name policies that are there. Documents of other kinds are native's to
+// read; without it they are errors.
+func Load(paths []string, native ReadNative) (*Set, error) {
 	files, err := Files(paths)
 	if err != nil {
 		return nil, err
 	}
 	set := &Set{}
+	var others []Source
 	for _, file := range files {
 		text, err := ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
-		read, err := Parse(file, text)
+		documents, err := Documents(file, text)
 		if err != nil {
 			return nil, err
 		}
-		set.Policies = append(set.Policies, read.Policies...)
-		set.Exceptions = append(set.Exceptions, read.Exceptions...)
+		for _, doc := range documents {
+			if native != nil && !doc.ours() {
+				others = append(others, doc)
+			} else if err := set.read(doc); err != nil {
+				return nil, err
+			}
+		}
 	}
-	if len(set.Policies) == 0 {
+	if len(others) > 0 {
+		if set.Native, err = native(others); err != nil {
+			return nil, err
+		}
+	}
+	if len(set.Policies) == 0 && set.Native == nil {
 		return nil, fmt.Errorf("policies: no document of kind Policy in %s: %w", strings.Join(paths, ", "), seawall.ErrUsage)
 	}
 	return set, set.validate()
@@ -286,6 +313,8 @@ func parsePolicy(h *Header) (*Policy, error) {
 		}
 		p.Rules = append(p.Rules, r)
 	}
+	wants := p.Wants(PhaseDeploy)
+	p.asksScans = wants.Scans()
 	return p, nil
 }
 

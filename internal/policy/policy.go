@@ -97,6 +97,8 @@ type Policy struct {
 	// variables are the policy's own, and what each of them names in turn.
 	variables map[string][]string
 	programs  map[string]*expression.Program // theirs
+	// asksScans: at admission, some rule asks what only a scan of an image knows.
+	asksScans bool
 }
 
 // Rule is one condition of a policy.
@@ -194,6 +196,12 @@ type Image struct {
 	// Scan is what a scan found in it, about which rules are asked as about Input's
 	// findings; nil where they are among those, or not known.
 	Scan *Scan `json:"-"`
+	// Unscanned is why no scan of it is known. What only a scan knows is then answered by
+	// the policies' unknownImages, and by no rule.
+	Unscanned string `json:"-"`
+	// Unreached is why its registry did not say its digest or signatures. What hangs on
+	// them could not be judged.
+	Unreached string `json:"-"`
 }
 
 // Counts are the failing findings of an image by severity.
@@ -224,7 +232,23 @@ type Workload struct {
 type Set struct {
 	Policies   []*Policy
 	Exceptions []*Exception
+	// Native are Kubernetes' own policies, nil for none.
+	Native Native
 }
+
+// Native are policies in Kubernetes' own language. Package kube has them.
+type Native interface {
+	// Decide is as Set's.
+	Decide(in Input) []seawall.Decision
+	// Lint says what is allowed and most likely not meant, each with its place.
+	Lint() []string
+	// Names are the policies'.
+	Names() []string
+}
+
+// ReadNative reads documents that are not of this package's kinds: policies and what
+// they take as parameters. Anything else is an error.
+type ReadNative func(documents []Source) (Native, error)
 
 // Decide gives the decisions of all policies, in their order.
 func (s *Set) Decide(in Input) []seawall.Decision {
@@ -232,6 +256,9 @@ func (s *Set) Decide(in Input) []seawall.Decision {
 	var decisions []seawall.Decision
 	for _, p := range s.Policies {
 		decisions = append(decisions, p.Decide(in)...)
+	}
+	if s.Native != nil {
+		decisions = append(decisions, s.Native.Decide(in)...)
 	}
 	return decisions
 }

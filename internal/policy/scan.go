@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/seawall-security/seawall/internal/expression"
 	"github.com/seawall-security/seawall/internal/seawall"
@@ -92,6 +93,71 @@ func (c *cases) scans(r *Rule) {
 	}
 }
 
+// RuleUnknownImages is the rule that decisions about images nobody scanned name.
+const RuleUnknownImages = "unknownImages"
+
+// unscanned answers for images nobody scanned by the policy's unknownImages.
+func (c *cases) unscanned() {
+	p := c.policy
+	if c.in.Phase != PhaseDeploy || p.UnknownImages == "allow-and-scan" && !p.asksScans {
+		return
+	}
+	for i := range c.in.Images {
+		image := &c.in.Images[i]
+		if image.Unscanned == "" || !p.concerns(c.in, c.in.Images[i:i+1]) {
+			continue
+		}
+		d := seawall.Decision{Policy: p.Name, Rule: RuleUnknownImages, Phase: c.in.Phase, Action: "block", Mode: p.Mode, Outcome: OutcomeDryRun, Reason: image.Name + ": " + image.Unscanned}
+		switch {
+		case p.UnknownImages == "allow-and-scan":
+			d.Action = "alert"
+		case p.UnknownImages == "wait" && !p.Closed:
+			d.Outcome = OutcomeFailed
+			c.add(d, nil, image)
+			continue
+		}
+		c.settle(&d, &Rule{Name: d.Rule, mode: p.Mode}, nil, image, func(v *expression.Input) { v.Set("image", image) })
+		c.add(d, nil, image)
+	}
+}
+
+// answeredElsewhere says whether an answer hangs on nothing but what a scan of an
+// image that nobody scanned would have said.
+func (c *cases) answeredElsewhere(unknown *expression.UnknownError, image *Image) bool {
+	return c.in.Phase == PhaseDeploy && c.lacks(image, func(i *Image) string { return i.Unscanned }) != "" && !slices.ContainsFunc(unknown.Facts, func(fact string) bool {
+		return !strings.HasPrefix(fact, "image.") || byRegistry(fact)
+	})
+}
+
+// unreached is why a registry did not say what an answer hangs on, "" where it is more than that.
+func (c *cases) unreached(unknown *expression.UnknownError, image *Image) string {
+	if slices.ContainsFunc(unknown.Facts, func(fact string) bool { return !byRegistry(fact) }) {
+		return ""
+	}
+	return c.lacks(image, func(i *Image) string { return i.Unreached })
+}
+
+// byRegistry says whether a fact is one that registries tell.
+func byRegistry(fact string) bool {
+	return fact == "image.digest" || fact == "image.signed" || fact == "image.signer"
+}
+
+// lacks is why a fact of the image, or of some image where a rule is about none, is not known.
+func (c *cases) lacks(image *Image, why func(*Image) string) string {
+	if image != nil {
+		return why(image)
+	}
+	for i := range c.in.Images {
+		if reason := why(&c.in.Images[i]); reason != "" {
+			return reason
+		}
+	}
+	return ""
+}
+
+// Concerns says whether match and exclude let the policy be asked about the input.
+func (p *Policy) Concerns(in Input) bool { return p.Uses(in.Phase) && p.concerns(&in, in.Images) }
+
 // Wants are the facts that a policy's rules for a phase ask about.
 type Wants struct {
 	// Findings says that some rule is about findings, Kinds of which kinds; nil is any.
@@ -104,18 +170,44 @@ type Wants struct {
 	FirstSeen bool
 }
 
+// Scans says whether scans of images are asked about. Rules about nothing but
+// misconfiguration are about objects.
+func (w *Wants) Scans() bool {
+	return w.Scan || w.some(seawall.KindVulnerability, seawall.KindSecret, seawall.KindMalware, seawall.KindLicense, seawall.KindLifecycle, seawall.KindSignature)
+}
+
+// Objects says whether findings about objects are asked about.
+func (w *Wants) Objects() bool {
+	return w.some(seawall.KindMisconfiguration, seawall.KindSecret, seawall.KindRBAC, seawall.KindNetwork)
+}
+
+// some says whether findings of one of the kinds are asked about.
+func (w *Wants) some(kinds ...seawall.FindingKind) bool {
+	return w.Findings && (w.Kinds == nil || slices.ContainsFunc(kinds, func(k seawall.FindingKind) bool { return slices.Contains(w.Kinds, string(k)) }))
+}
+
+// Add is what either asks about.
+func (w *Wants) Add(o Wants) {
+	anyKind := w.Findings && w.Kinds == nil || o.Findings && o.Kinds == nil
+	w.Findings, w.Scan, w.Signature = w.Findings || o.Findings, w.Scan || o.Scan, w.Signature || o.Signature
+	w.Digest, w.FirstSeen = w.Digest || o.Digest, w.FirstSeen || o.FirstSeen
+	if w.Kinds = append(w.Kinds, o.Kinds...); anyKind {
+		w.Kinds = nil
+	}
+}
+
 // Wants are the policy's in a phase.
 func (p *Policy) Wants(phase string) Wants {
 	var w Wants
 	if !p.Uses(phase) {
 		return w
 	}
-	any := false
+	anyKind := false
 	for _, r := range p.Rules {
 		if r.subject == subjectFinding {
 			w.Findings = true
 			kinds := r.when.Guard("finding.kind")
-			any = any || kinds == nil
+			anyKind = anyKind || kinds == nil
 			w.Kinds = append(w.Kinds, kinds...)
 		}
 		w.FirstSeen = w.FirstSeen || r.grace.days > 0 && r.grace.from == "firstSeen"
@@ -133,7 +225,7 @@ func (p *Policy) Wants(phase string) Wants {
 		}
 	}
 	slices.Sort(w.Kinds)
-	if w.Kinds = slices.Compact(w.Kinds); any {
+	if w.Kinds = slices.Compact(w.Kinds); anyKind {
 		w.Kinds = nil
 	}
 	return w
