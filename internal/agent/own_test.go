@@ -231,7 +231,10 @@ func TestOwnRules(t *testing.T) {
 		return names
 	}
 	for _, s := range engine.Rules() {
-		if s.State != rules.StateOK || s.Source != rules.SourceAudit {
+		if s.Source != rules.SourceAudit {
+			continue // internal/detect/rules has theirs
+		}
+		if s.State != rules.StateOK {
 			t.Errorf("%s: %s %s", s.Name, s.State, s.Reason)
 		}
 		if _, ok := cases[s.Name]; !ok && s.Name != "Request from an address outside" {
