@@ -73,11 +73,14 @@ type Event struct {
 	// NewUID and NewGID are the identities asked for: setuid family, chown. ^0 leaves it as it is.
 	NewUID, NewGID uint32
 
+	// Rule is the deny rule that ended the process, where Flags has FlagKilled.
+	Rule uint32
+
 	// Exec is what an execve, execveat came to; File is the executable.
 	Exec Exec
 	// Child is whom a fork, vfork, clone, clone3 made.
 	Child Child
-	// Payload is the start of what was sent or received on port 53 (sendto, sendmsg, recvfrom, recvmsg), for ParseDNS.
+	// Payload is the start (511 bytes) of what was sent or received on port 53, for ParseDNS.
 	Payload string
 }
 
@@ -129,13 +132,12 @@ type Stdio struct {
 	Family uint16
 }
 
-// Child is a new process, or a new thread of the same where Thread is set.
+// Child is a new process; threads are not told.
 type Child struct {
-	PID, TID, VPID, VTID uint32
-	Start                uint64
-	Cgroup               uint64
-	PIDNS                uint32
-	Thread               bool
+	PID, VPID uint32 // VPID: in its own pid namespace
+	Start     uint64
+	Cgroup    uint64
+	PIDNS     uint32
 }
 
 // File is an open file.
@@ -168,7 +170,7 @@ type Socket struct {
 	State uint8
 	// Local and Remote are set for AF_INET and AF_INET6; an IPv4 address in IPv6 is unmapped.
 	Local, Remote netip.AddrPort
-	// Path is a unix socket's, of its own or of the peer it connects to; abstract ones begin with "@".
+	// Path is a unix socket's, of its own or of the peer it connects to; abstract ones begin with a zero byte.
 	Path string
 }
 
@@ -203,10 +205,6 @@ const (
 	FlagPathCut
 	// FlagUnreadable: memory that the call points to could not be read (it was not there, or changed).
 	FlagUnreadable
-	// FlagRing: the operation came through io_uring, not as a system call.
-	FlagRing
-	// FlagThread: a clone that made a thread.
-	FlagThread
 )
 
 // Failed reports whether the call returned an error. A connect under way (EINPROGRESS) has not failed.

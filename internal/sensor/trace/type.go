@@ -53,8 +53,11 @@ const (
 	Lchown
 	Fchown
 	Fchownat
-	// Truncate: path. Utimensat: path. Setxattr: path, Path2 is the attribute's name. Chdir, Chroot: path.
+	// Truncate: path. Utime, Utimes, Futimesat, Utimensat: path. Setxattr: path, Path2 is the attribute's name. Chdir, Chroot: path.
 	Truncate
+	Utime
+	Utimes
+	Futimesat
 	Utimensat
 	Setxattr
 	Lsetxattr
@@ -113,8 +116,7 @@ const (
 	Accept4
 	Bind
 	Listen
-	// Sendto, Sendmsg, Sendmmsg, Recvfrom, Recvmsg, Recvmmsg: socket, Payload for DNS. Only datagrams to or from port 53, unless
-	// a filter asks for all.
+	// Sendto, Sendmsg, Sendmmsg, Recvfrom, Recvmsg, Recvmmsg: socket, Payload. Only to or from port 53.
 	Sendto
 	Sendmsg
 	Sendmmsg
@@ -139,7 +141,9 @@ const (
 	Settimeofday
 	ClockSettime
 	Personality
-	Ioctl // file, Command: only TIOCSTI and what injects input
+	// CgroupMkdir, CgroupRmdir: Path (in the cgroup v2 tree) and Child.Cgroup; Task is who did it.
+	CgroupMkdir
+	CgroupRmdir
 	typeCount
 )
 
@@ -180,6 +184,9 @@ var names = [typeCount]string{
 	Fchown:          "fchown",
 	Fchownat:        "fchownat",
 	Truncate:        "truncate",
+	Utime:           "utime",
+	Utimes:          "utimes",
+	Futimesat:       "futimesat",
 	Utimensat:       "utimensat",
 	Setxattr:        "setxattr",
 	Lsetxattr:       "lsetxattr",
@@ -251,7 +258,8 @@ var names = [typeCount]string{
 	Settimeofday:    "settimeofday",
 	ClockSettime:    "clock_settime",
 	Personality:     "personality",
-	Ioctl:           "ioctl",
+	CgroupMkdir:     "cgroup_mkdir",
+	CgroupRmdir:     "cgroup_rmdir",
 }
 
 // String is the name rules use.
@@ -261,6 +269,9 @@ func (t Type) String() string {
 	}
 	return fmt.Sprintf("type(%d)", uint16(t))
 }
+
+// forks reports whether the call makes processes.
+func (t Type) forks() bool { return t >= Fork && t <= Clone3 }
 
 // TypeOf is the type of a name.
 func TypeOf(name string) (Type, bool) {
