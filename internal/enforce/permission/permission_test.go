@@ -1,0 +1,291 @@
+package permission
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seawall-security/seawall/internal/detect/rules"
+	"github.com/seawall-security/seawall/internal/enforce/enforcetest"
+	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// container is a shell in mounts and a cgroup of its own: /m is a tmpfs, /o an overlay.
+type container struct {
+	t   *testing.T
+	pid int
+	in  io.Writer
+	out *bufio.Reader
+	dir string // outside: where the overlay's upper directory is
+}
+
+func newContainer(t *testing.T) *container {
+	t.Helper()
+	if err := Probe(); err != nil {
+		t.Skipf("this kernel refuses no programs: %v", err)
+	}
+	c := &container{t: t, dir: t.TempDir()}
+	for _, dir := range []string{"m", "o", "lower", "upper", "work"} {
+		if err := os.Mkdir(filepath.Join(c.dir, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := enforcetest.New(t).Command("/bin/bash", "--norc")
+	cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS // Go makes the mounts private
+	cmd.Dir = c.dir
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = cmd.Stdout
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { in.Close(); _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	c.pid, c.in, c.out = cmd.Process.Pid, in, bufio.NewReader(out)
+	c.run("cp /bin/true lower/old && mount -t tmpfs tmpfs m && mount -t overlay overlay -olowerdir=$PWD/lower,upperdir=$PWD/upper,workdir=$PWD/work o")
+	return c
+}
+
+// run has the shell do something and returns what was said.
+func (c *container) run(command string) string {
+	c.t.Helper()
+	fmt.Fprintf(c.in, "%s\necho \"== $?\"\n", command)
+	var said strings.Builder
+	for {
+		line, err := c.out.ReadString('\n')
+		if err != nil {
+			c.t.Fatalf("%s: %q, %v", command, said.String()+line, err)
+		}
+		if strings.HasPrefix(line, "== ") {
+			return said.String() + strings.TrimSpace(line)
+		}
+		said.WriteString(line)
+	}
+}
+
+// shell is what is known of the container's processes: they are children of a shell.
+type shell struct{}
+
+func (shell) Value(r *seawall.FieldRef, i int, v *seawall.Value) bool {
+	values := map[string]seawall.Value{"proc.pname": {Text: "bash"}, "container.id": {Text: "0123456789ab"}, "user.uid": {Number: 0}}
+	var ok bool
+	*v, ok = values[r.Name]
+	return ok && i == 0
+}
+
+// guard starts a Guard that watches a container; judge is asked for each Exec.
+func guard(t *testing.T, c *container, judge func(*Record) bool, deadline time.Duration) *Guard {
+	t.Helper()
+	g, err := New(Config{Before: func(int) Values { return shell{} }, Judge: judge, Deadline: deadline})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- g.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := g.Watch(c.pid); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func TestRefused(t *testing.T) {
+	c := newContainer(t)
+	var mu sync.Mutex
+	var seen []Exec
+	judge := func(r *Record) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		seen = append(seen, r.Exec)
+		return r.Name() == "payload" || slices.Contains(r.Args, "--evil")
+	}
+	c.run("cp /bin/touch m/payload; cp /bin/touch m/harmless; ln -s harmless m/link; mkdir m/sub")
+	c.run("printf '#!/bin/sh\\ntouch m/script-was-here\\n' > m/script; chmod +x m/script")
+	c.run("cp /bin/true o/new")
+	g := guard(t, c, judge, 10*time.Second)
+	for _, tc := range []struct {
+		command string
+		refused bool
+		effect  string
+		want    Exec
+	}{
+		{"m/payload m/a", true, "m/a", Exec{Claimed: "m/payload", Path: c.dir + "/m/payload", File: c.dir + "/m/payload", Args: []string{"m/payload", "m/a"}}},
+		{"(exec -a harmless m/payload m/b)", true, "m/b", Exec{Claimed: c.dir + "/m/payload", Path: c.dir + "/m/payload", File: c.dir + "/m/payload", Args: []string{"harmless", "m/b"}}},
+		{"m/harmless m/c", false, "m/c", Exec{Claimed: "m/harmless", Path: c.dir + "/m/harmless", File: c.dir + "/m/harmless", Args: []string{"m/harmless", "m/c"}}},
+		{"m/link m/d", false, "m/d", Exec{Claimed: "m/link", Path: c.dir + "/m/harmless", File: c.dir + "/m/harmless", Args: []string{"m/link", "m/d"}}},
+		{"(cd m/sub; exec ../harmless e)", false, "m/sub/e", Exec{Claimed: c.dir + "/m/sub/../harmless", Path: c.dir + "/m/harmless", File: c.dir + "/m/harmless", Args: []string{"../harmless", "e"}}},
+		{"m/script --evil", true, "m/script-was-here", Exec{Claimed: "m/script", Path: resolved(t, "/bin/sh"), File: c.dir + "/m/script", Args: []string{"m/script", "--evil"}}},
+		{"m/script", false, "m/script-was-here", Exec{Claimed: "m/script", Path: resolved(t, "/bin/sh"), File: c.dir + "/m/script", Args: []string{"m/script"}}},
+		{"o/new", false, "o/new", Exec{Claimed: "o/new", Path: c.dir + "/o/new", File: c.dir + "/o/new", Args: []string{"o/new"}, Upper: true}},
+		{"o/old", false, "o/old", Exec{Claimed: "o/old", Path: c.dir + "/o/old", File: c.dir + "/o/old", Args: []string{"o/old"}, Lower: true}},
+	} {
+		mu.Lock()
+		seen = nil
+		mu.Unlock()
+		said := c.run(tc.command)
+		if refused := strings.Contains(said, "Operation not permitted"); refused != tc.refused {
+			t.Errorf("%s: %s", tc.command, said)
+		}
+		if exists := strings.Contains(c.run("test -e "+tc.effect), "== 0"); exists == tc.refused {
+			t.Errorf("%s: its effect %s is there: %t", tc.command, tc.effect, exists)
+		}
+		mu.Lock()
+		if !slices.ContainsFunc(seen, func(e Exec) bool {
+			return e.Claimed == tc.want.Claimed && e.Path == tc.want.Path && e.File == tc.want.File && slices.Equal(e.Args, tc.want.Args) &&
+				e.Upper == tc.want.Upper && e.Lower == tc.want.Lower && e.Type == "execve" && e.PID > 0 && e.Inode > 0
+		}) {
+			t.Errorf("%s: judged %+v\nwant %+v", tc.command, seen, tc.want)
+		}
+		mu.Unlock()
+	}
+	if n := g.Counts(); n.Refused != 3 || n.Late != 0 || n.Allowed < 6 {
+		t.Errorf("%+v", n)
+	}
+}
+
+func resolved(t *testing.T, path string) string {
+	t.Helper()
+	to, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// TestRule: a rule of the permission class refuses what it is about and nothing else.
+func TestRule(t *testing.T) {
+	set, err := rules.Load(rules.File{Path: "r.yaml", Data: []byte(`
+- rule: copy run by a shell
+  desc: d
+  condition: evt.type in (execve, execveat) and container.id != host and proc.pname = bash and proc.name = payload and not proc.args contains spare
+  output: o
+  priority: WARNING
+`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := rules.Compile(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := engine.Rules()[0].Prevention; p.Class != rules.ClassPermission {
+		t.Fatalf("%+v", p)
+	}
+	c := newContainer(t)
+	c.run("cp /bin/touch m/payload")
+	g := guard(t, c, func(r *Record) bool { return len(engine.NewState().Match(rules.SourceSyscall, r)) > 0 }, 10*time.Second)
+	if said := c.run("m/payload m/a"); !strings.Contains(said, "Operation not permitted") {
+		t.Error(said)
+	}
+	if said := c.run("m/payload m/spare && test -e m/spare -a ! -e m/a"); said != "== 0" {
+		t.Error(said)
+	}
+	if n := g.Counts(); n.Refused != 1 {
+		t.Errorf("%+v", n)
+	}
+}
+
+// TestLate: who judges too long does not hold anybody up.
+func TestLate(t *testing.T) {
+	c := newContainer(t)
+	judged := make(chan struct{})
+	defer close(judged)
+	g := guard(t, c, func(*Record) bool { <-judged; return true }, 20*time.Millisecond)
+	if said := c.run("/bin/true"); said != "== 0" {
+		t.Error(said)
+	}
+	if n := g.Counts(); n.Late == 0 || n.Refused != 0 {
+		t.Errorf("%+v", n)
+	}
+}
+
+// TestClosed: what waits when the agent ends is allowed.
+func TestClosed(t *testing.T) {
+	c := newContainer(t)
+	g, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Watch(c.pid); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(c.in, "/bin/true; echo went on")
+	time.Sleep(20 * time.Millisecond) // it waits by now, as nobody answers
+	if err := g.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := c.out.ReadString('\n'); line != "went on\n" {
+		t.Errorf("%q, %v", line, err)
+	}
+}
+
+func TestWatchErrors(t *testing.T) {
+	testenv.Root(t)
+	g, err := New(Config{})
+	if err != nil {
+		t.Skip(err)
+	}
+	defer g.Close()
+	for name, pid := range map[string]int{"the agent's own mounts": os.Getpid(), "no process": 1 << 30} {
+		if err := g.Watch(pid); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestInterpreterOf(t *testing.T) {
+	for head, want := range map[string]string{
+		"#!/bin/sh\necho": "/bin/sh", "#! /usr/bin/env python3\n": "/usr/bin/env", "#!\t/bin/a\x00": "/bin/a", "#!": "", "#!\n/bin/sh": "", "\x7fELF": "", "": "",
+	} {
+		if got := interpreterOf([]byte(head)); got != want {
+			t.Errorf("%q: %q, want %q", head, got, want)
+		}
+	}
+}
+
+func FuzzParsers(f *testing.F) {
+	f.Add("59 0x55d0 0x55d8 0x55e0 0x1 0x2 0x3 0x7ffd 0x7f11")
+	f.Add("running")
+	f.Add(`41 30 0:36 / /o\040x rw,noexec shared:1 - overlay overlay rw,lowerdir=/l,upperdir=/u\054x`)
+	f.Add("#! /bin/sh -e\n")
+	f.Fuzz(func(t *testing.T, s string) {
+		if _, _, err := parseCall([]byte(s)); err == nil && len(strings.Fields(s)) < 7 {
+			t.Errorf("%q: a call without arguments", s)
+		}
+		if m, ok := parseMount(s); ok && (m.fsType == "" || strings.ContainsAny(m.fsType, " \n")) {
+			t.Errorf("%q: %+v", s, m)
+		}
+		if len(unescape(s)) > len(s) {
+			t.Errorf("%q: unescaped is longer", s)
+		}
+		if i := interpreterOf([]byte(s)); i != "" && !strings.Contains(s, i) {
+			t.Errorf("%q: interpreter %q", s, i)
+		}
+	})
+}
