@@ -51,6 +51,6 @@ type EventFilter struct {
 	Maps bool
 }
 
-// PathFilter is a set of paths, resolved as the process sees them: those that begin
-// or end with one of these. An empty one is no path.
+// PathFilter is a set of opened files: those whose path, resolved as the process sees
+// it or as claimed, begins or ends with one of these. An empty one is no file.
 type PathFilter struct{ Prefixes, Suffixes []string }

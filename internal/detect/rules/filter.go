@@ -161,10 +161,13 @@ func (c *check) paths(as, write bool) *paths {
 // ends are how a path must begin or end for a comparison with one value to be true; "" and "" is not known.
 func ends(field, operator, value string) (prefix, suffix string) {
 	special := strings.IndexAny(value, `*?[\`)
+	if field == "fd.nameraw" || field == "fs.path.nameraw" || field == "fs.path.name" { // a filter is about the path as claimed, too
+		field = "fd.name"
+	}
 	switch field + " " + operator {
-	case "fd.name =", "fd.name in", "fd.name startswith", "fs.path.name =", "fs.path.name in", "fs.path.name startswith", "fd.directory startswith":
+	case "fd.name =", "fd.name in", "fd.name startswith", "fd.directory startswith":
 		return value, ""
-	case "fd.name pmatch", "fs.path.name pmatch", "fd.name glob", "fs.path.name glob", "fd.directory pmatch", "fd.directory glob":
+	case "fd.name pmatch", "fd.name glob", "fd.directory pmatch", "fd.directory glob":
 		if special < 0 {
 			return strings.TrimSuffix(value, "/"), ""
 		}
@@ -174,7 +177,7 @@ func ends(field, operator, value string) (prefix, suffix string) {
 			}
 		}
 		return strings.TrimSuffix(prefix, "/"), suffix
-	case "fd.name endswith", "fs.path.name endswith", "fd.filename endswith":
+	case "fd.name endswith", "fd.filename endswith":
 		return "", value
 	case "fd.directory =", "fd.directory in":
 		return strings.TrimSuffix(value, "/") + "/", ""
