@@ -1,0 +1,282 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/seawall-security/seawall/internal/policy"
+	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/store"
+)
+
+// How long answers are kept: a tag may move, a key may be revoked, another replica may
+// have scanned. What went wrong is tried again soon.
+const (
+	keepDigest    = 5 * time.Minute
+	keepSignature = 30 * time.Minute
+	keepUnsigned  = time.Minute
+	keepVerdict   = 5 * time.Minute
+	keepError     = 15 * time.Second
+)
+
+// cache keeps answers for a while, and asks once for all who want the same at a time.
+type cache[T any] struct {
+	name    string
+	entries *lru.Cache[string, entry[T]]
+	flight  singleflight.Group
+	now     func() time.Time
+	hit     func(cache string, hit bool)
+}
+
+type entry[T any] struct {
+	value T
+	err   error
+	until time.Time
+}
+
+// get is the answer to a key: a kept one, or ask's, which says how long it may be kept.
+// Who waits for another's question gives up with its own context.
+func (c *cache[T]) get(ctx context.Context, key string, ask func(context.Context) (T, time.Duration, error)) (T, error) {
+	if e, ok := c.entries.Get(key); ok && c.now().Before(e.until) {
+		c.hit(c.name, true)
+		return e.value, e.err
+	}
+	c.hit(c.name, false)
+	answer := c.flight.DoChan(key, func() (any, error) {
+		// The question is everybody's: it outlives who asked first.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxAsk)
+		defer cancel()
+		value, keep, err := safely(ctx, ask)
+		if err != nil {
+			keep = keepError
+		}
+		e := entry[T]{value, err, c.now().Add(keep)}
+		if keep > 0 {
+			c.entries.Add(key, e)
+		}
+		return e, nil
+	})
+	select {
+	case r := <-answer:
+		e := r.Val.(entry[T])
+		return e.value, e.err
+	case <-ctx.Done():
+		var none T
+		return none, fmt.Errorf("no answer in time: %w", context.Cause(ctx))
+	}
+}
+
+// safely makes a panic an error: it must not take down others' reviews.
+func safely[T any](ctx context.Context, ask func(context.Context) (T, time.Duration, error)) (value T, keep time.Duration, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return ask(ctx)
+}
+
+// maxAsk bounds a question to a registry or the store.
+const maxAsk = 30 * time.Second
+
+// images is what is known of images.
+type images struct {
+	config   *Config
+	digests  *cache[string]
+	signed   *cache[*seawall.Verification]
+	verdicts *cache[*verdict]
+	scans    *scans
+}
+
+// verdict is a stored one, prepared for a set's decisions.
+type verdict struct {
+	// image has what a scan says, by no name.
+	image     policy.Image
+	firstSeen map[string]time.Time
+	set       *policy.Set
+	stale     bool
+}
+
+func newImages(c *Config, m *metrics) (*images, error) {
+	i := &images{config: c, scans: newScans(c, m)}
+	digests, err1 := lru.New[string, entry[string]](c.Limits.Images)
+	signed, err2 := lru.New[string, entry[*seawall.Verification]](c.Limits.Images)
+	verdicts, err3 := lru.New[string, entry[*verdict]](c.Limits.Images)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return nil, fmt.Errorf("limits: images %d: %w", c.Limits.Images, err)
+	}
+	i.digests = &cache[string]{name: "digest", entries: digests, now: c.Now, hit: m.cached}
+	i.signed = &cache[*seawall.Verification]{name: "signature", entries: signed, now: c.Now, hit: m.cached}
+	i.verdicts = &cache[*verdict]{name: "verdict", entries: verdicts, now: c.Now, hit: m.cached}
+	i.scans.done = func(digest string) { verdicts.Remove(digest) }
+	return i, nil
+}
+
+// learn fills in what the policies want to know of an image. wait says whether one that
+// nobody scanned is waited for, until ctx ends.
+func (i *images) learn(ctx context.Context, image *policy.Image, from Image, set *policy.Set, wants *policy.Wants, wait bool) map[string]time.Time {
+	scans := wants.Scans()
+	if !scans && !wants.Signature && !wants.Digest {
+		return nil
+	}
+	if image.Digest == "" {
+		digest, err := i.resolve(ctx, from)
+		if err != nil {
+			image.Unreached = err.Error()
+			if scans {
+				image.Unscanned = "nobody can tell which image it is: " + err.Error()
+			}
+			return nil
+		}
+		image.Digest = digest
+	}
+	from.Digest = image.Digest
+	from.Name = pinned(from.Name, image.Digest)
+	if wants.Signature {
+		i.verify(ctx, image, from)
+	}
+	if scans {
+		return i.scanned(ctx, image, from, set, wait)
+	}
+	return nil
+}
+
+// pinned is a reference with a digest.
+func pinned(name, digest string) string {
+	named := policy.NamedImage(name)
+	if named.Digest != "" {
+		return named.Name
+	}
+	return named.Name + "@" + digest
+}
+
+// resolve is the digest that a reference has now.
+func (i *images) resolve(ctx context.Context, from Image) (string, error) {
+	if named := policy.NamedImage(from.Name); named.Digest != "" {
+		return named.Digest, nil
+	}
+	if i.config.Resolver == nil {
+		return "", errors.New("nobody here asks registries what tags are")
+	}
+	return i.digests.get(ctx, from.key(from.Name), func(ctx context.Context) (string, time.Duration, error) {
+		digest, err := i.config.Resolver.Resolve(ctx, from)
+		return digest, keepDigest, err
+	})
+}
+
+// key tells apart what one who pulls may see from what another may.
+func (i *Image) key(name string) string {
+	return fmt.Sprintf("%s\x00%s\x00%s\x00%q", name, i.Namespace, i.ServiceAccount, i.PullSecrets)
+}
+
+func (i *images) verify(ctx context.Context, image *policy.Image, from Image) {
+	if i.config.Verifier == nil {
+		return
+	}
+	v, err := i.signed.get(ctx, from.key(from.Name), func(ctx context.Context) (*seawall.Verification, time.Duration, error) {
+		v, err := i.config.Verifier.Verify(ctx, from)
+		switch {
+		case err != nil:
+			return nil, 0, err
+		case v.Error != "":
+			return nil, 0, errors.New(v.Error)
+		case v.Verified:
+			return v, keepSignature, nil
+		}
+		return v, keepUnsigned, nil
+	})
+	if err != nil {
+		image.Unreached = err.Error()
+		return
+	}
+	signer := ""
+	if len(v.Signatures) > 0 {
+		signer = v.Signatures[0].Signer
+	}
+	image.Signed, image.Signer = &v.Verified, &signer
+}
+
+// scanned fills in what a scan said of an image, and has it scanned where none did.
+func (i *images) scanned(ctx context.Context, image *policy.Image, from Image, set *policy.Set, wait bool) map[string]time.Time {
+	v, err := i.verdict(ctx, image.Digest, set)
+	if err == nil && v == nil {
+		var reason string
+		if reason, err = i.scans.ask(ctx, from, wait); err == nil && reason == "" {
+			v, err = i.verdict(ctx, image.Digest, set)
+		}
+		image.Unscanned = reason
+	}
+	if err != nil {
+		image.Unscanned = "its scan is not known: " + err.Error()
+	}
+	if v == nil {
+		return nil
+	}
+	if v.stale {
+		i.scans.again(from)
+	}
+	known := &v.image
+	image.Scan, image.Base, image.Age, image.Packages, image.Counts = known.Scan, known.Base, known.Age, known.Packages, known.Counts
+	image.Labels, image.User = known.Labels, known.User
+	if image.Signed == nil && i.config.Verifier == nil {
+		image.Signed, image.Signer = known.Signed, known.Signer
+	}
+	return v.firstSeen
+}
+
+// verdict is the stored one of an image, prepared for a set; nil where nobody scanned it.
+func (i *images) verdict(ctx context.Context, digest string, set *policy.Set) (*verdict, error) {
+	if i.config.Verdicts == nil {
+		return nil, nil
+	}
+	load := func(ctx context.Context) (*verdict, time.Duration, error) {
+		stored, err := i.config.Verdicts.Verdict(ctx, digest)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil, 0, nil
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		return i.prepare(stored, set), keepVerdict, nil
+	}
+	v, err := i.verdicts.get(ctx, digest, load)
+	if v != nil && v.set != set { // other policies came: they ask about other findings
+		i.verdicts.entries.Remove(digest)
+		v, err = i.verdicts.get(ctx, digest, load)
+	}
+	if v != nil && v.set != set { // and others yet
+		stored, err := i.config.Verdicts.Verdict(ctx, digest)
+		if err != nil {
+			return nil, err
+		}
+		return i.prepare(stored, set), nil
+	}
+	return v, err
+}
+
+// prepare keeps of a verdict what decisions by a set may need.
+func (i *images) prepare(stored *store.Verdict, set *policy.Set) *verdict {
+	now := i.config.Now()
+	asset := stored.Asset
+	if asset.Image == nil {
+		asset.Image = &seawall.ImageInfo{}
+	}
+	v := &verdict{set: set, image: policy.ScannedImage(&asset, stored.Packages, stored.Findings, now)}
+	v.stale = i.config.Scanner != nil && i.config.Scanner.Stale(stored, now)
+	v.image.Scan = set.Scanned(policy.PhaseDeploy, &asset, stored.Findings)
+	for k := range v.image.Scan.Findings {
+		id := v.image.Scan.Findings[k].ID
+		if t, ok := stored.FirstSeen[id]; ok {
+			if v.firstSeen == nil {
+				v.firstSeen = map[string]time.Time{}
+			}
+			v.firstSeen[id] = t
+		}
+	}
+	return v
+}
