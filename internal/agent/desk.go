@@ -1,0 +1,242 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/seawall-security/seawall/internal/agent/incident"
+	"github.com/seawall-security/seawall/internal/agent/respond"
+	"github.com/seawall-security/seawall/internal/enforce"
+	"github.com/seawall-security/seawall/internal/policy"
+	"github.com/seawall-security/seawall/internal/seawall"
+)
+
+const (
+	// maxAssets bounds the containers whose asset was told.
+	maxAssets = 4096
+	// maxRecent is how many findings' events are kept for a capture.
+	maxRecent = 200
+	// maxSlow bounds the actions that wait for one another.
+	maxSlow = 64
+)
+
+// desk takes matches in order: asks the policies, has their actions carried out, and
+// tells all of it. It works in one goroutine; slow actions have another.
+type desk struct {
+	*Live
+	out     func(seawall.Message)
+	judge   respond.Judge
+	group   incident.Grouper
+	told    map[string]bool // assets
+	recent  []recent
+	slow    chan order
+	done    chan result
+	summary seawall.Summary
+}
+
+// order is an action for the Enforcer, result what became of it.
+type order struct {
+	action   enforce.Action
+	decision seawall.Decision
+}
+
+type result struct {
+	decision seawall.Decision
+	outcome  enforce.Outcome
+}
+
+// recent is the event of a finding with the container it was in.
+type recent struct {
+	container string
+	event     *seawall.Event
+}
+
+func newDesk(l *Live) *desk {
+	d := &desk{Live: l, judge: respond.Judge{Config: l.Response}, told: map[string]bool{}, slow: make(chan order, maxSlow), done: make(chan result, maxSlow)}
+	if k := l.Knowledge; k != nil {
+		d.group.Cause, d.group.Prevention = k.Cause, k.Prevention
+	}
+	return d
+}
+
+// work takes matches until there are no more, then tells what is left.
+func (d *desk) work(ctx context.Context) {
+	go func() {
+		defer close(d.done)
+		for o := range d.slow {
+			d.done <- result{o.decision, d.Enforcer.Do(ctx, o.action)}
+		}
+	}()
+	status, soon := time.NewTicker(d.StatusEvery), time.NewTicker(time.Second)
+	defer status.Stop()
+	defer soon.Stop()
+	for open := true; open; {
+		select {
+		case m, ok := <-d.matches:
+			if open = ok; ok {
+				d.take(ctx, m)
+			}
+		case r := <-d.done:
+			d.carried(r)
+		case <-soon.C:
+			d.incidents(d.group.Due(d.Now()))
+		case <-status.C:
+			d.statuses()
+		}
+	}
+	close(d.slow)
+	for r := range d.done {
+		d.carried(r)
+	}
+	d.incidents(d.group.Rest())
+	d.statuses()
+}
+
+// take does all that follows from one match.
+func (d *desk) take(ctx context.Context, m match) {
+	now := d.Now()
+	d.recent = append(d.recent, recent{m.finding.Asset, m.finding.Event})
+	if len(d.recent) >= 2*maxRecent {
+		d.recent = slices.Delete(d.recent, 0, maxRecent)
+	}
+	if !m.quiet {
+		m.finding.Incident = d.group.Add(&m.finding, &m.subject, now)
+		d.asset(m.subject.Container)
+		d.summary.Add(&m.finding)
+		d.counters.findings.add(m.finding.Severity.String())
+		f := m.finding
+		d.out(seawall.Message{Finding: &f})
+	}
+	for _, decision := range d.decide(&m, now) {
+		d.act(ctx, &m, decision, now)
+	}
+}
+
+// decide asks the policies of the run phase.
+func (d *desk) decide(m *match, now time.Time) []seawall.Decision {
+	if len(m.rules.Policies.Policies) == 0 {
+		return nil
+	}
+	in := policy.Input{Phase: policy.PhaseRun, Now: now, Asset: &d.Live.asset, Findings: []seawall.Finding{m.finding}, Exceptions: m.rules.Policies.Exceptions}
+	if c := m.subject.Container; c != nil {
+		in.NamespaceName = c.Namespace
+		if c.ID != "" {
+			asset := containerAsset(c)
+			in.Asset = &asset
+		}
+		if c.Image != "" {
+			image := policy.NamedImage(c.Image)
+			if c.Digest != "" {
+				image.Digest = c.Digest
+			}
+			in.Images = []policy.Image{image}
+		}
+	}
+	return m.rules.Policies.Decide(in)
+}
+
+// act carries out a decision, where it is to be carried out, and tells it.
+func (d *desk) act(ctx context.Context, m *match, decision seawall.Decision, now time.Time) {
+	if decision.Action == "alert" || decision.Outcome != policy.OutcomeEnforced {
+		if !m.quiet {
+			d.tell(decision)
+		}
+		return
+	}
+	verdict := d.judge.Judge(decision.Action, &m.subject, now)
+	switch {
+	case verdict.DryRun:
+		decision.Outcome = policy.OutcomeDryRun
+	case !verdict.Do:
+		decision.Outcome = policy.OutcomeFailed
+	case d.Enforcer == nil || !d.Enforcer.Can(decision.Action):
+		decision.Outcome, verdict.Reason = policy.OutcomeFailed, decision.Action+" cannot be carried out here"
+	default:
+		d.carry(ctx, m, decision)
+		return
+	}
+	decision.Reason = joined(decision.Reason, verdict.Reason)
+	d.tell(decision)
+}
+
+// carry has an action carried out: a kill at once, what takes time behind the desk.
+func (d *desk) carry(ctx context.Context, m *match, decision seawall.Decision) {
+	f := m.finding
+	action := enforce.Action{Name: decision.Action, Subject: m.subject, Finding: &f, Policy: decision.Policy, Rule: decision.Rule}
+	if decision.Action == enforce.KillProcess {
+		d.carried(result{decision, d.Enforcer.Do(ctx, action)})
+		return
+	}
+	if decision.Action == enforce.Capture {
+		for _, r := range d.recent {
+			if r.container == f.Asset && r.event != nil {
+				action.Events = append(action.Events, *r.event)
+			}
+		}
+	}
+	select {
+	case d.slow <- order{action, decision}:
+	default:
+		d.carried(result{decision, enforce.Outcome{Err: fmt.Errorf("%d actions wait already", maxSlow)}})
+	}
+}
+
+// carried tells what became of an action.
+func (d *desk) carried(r result) {
+	decision, detail := r.decision, r.outcome.Detail
+	if r.outcome.Err != nil {
+		decision.Outcome, detail = policy.OutcomeFailed, r.outcome.Err.Error()
+	}
+	if r.outcome.Path != "" {
+		detail = joined(detail, r.outcome.Path)
+	}
+	decision.Reason = joined(decision.Reason, detail)
+	d.tell(decision)
+}
+
+func joined(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + "; " + b
+}
+
+func (d *desk) tell(decision seawall.Decision) {
+	d.counters.actions.add(decision.Action + " " + decision.Outcome)
+	if decision.Action != "alert" {
+		d.group.Responded(&decision, d.Now())
+	}
+	d.out(seawall.Message{Decision: &decision})
+}
+
+func (d *desk) incidents(list []seawall.Incident) {
+	for i := range list {
+		d.out(seawall.Message{Incident: &list[i]})
+	}
+}
+
+// asset tells of a container before the first finding about it.
+func (d *desk) asset(c *seawall.Container) {
+	if c == nil || c.ID == "" || d.told[c.ID] {
+		return
+	}
+	if len(d.told) >= maxAssets {
+		clear(d.told) // they are told again
+	}
+	d.told[c.ID] = true
+	a := containerAsset(c)
+	d.out(seawall.Message{Asset: &a})
+}
+
+func containerAsset(c *seawall.Container) seawall.Asset {
+	a := seawall.Asset{ID: "container:" + c.ID, Kind: seawall.AssetContainer, Name: c.Name, Digest: c.Digest}
+	if c.Pod != "" {
+		a.Name = c.Namespace + "/" + c.Pod + "/" + c.Name
+	}
+	if c.Workload != "" {
+		a.Workloads = []string{c.Workload}
+	}
+	return a
+}

@@ -1,0 +1,133 @@
+package agent
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path"
+
+	"github.com/seawall-security/seawall/internal/detect/rules"
+	"github.com/seawall-security/seawall/internal/policy"
+	"github.com/seawall-security/seawall/internal/seawall"
+)
+
+// judge asks the rules about the events of one source, in the source's goroutine.
+type judge struct {
+	*Live
+	source  string
+	limiter limiter
+	rules   *Rules
+	state   *rules.State
+}
+
+// event judges one event. Nothing is allocated where no rule is true.
+func (j *judge) event(e Event) {
+	if now := j.Live.rules.Load(); now != j.rules {
+		j.rules, j.state = now, now.Engine.NewState()
+		j.limiter.buckets = nil // its keys are the old rules
+	}
+	j.counters.judged(j.source).Add(1)
+	j.observers(e)
+	for _, r := range j.state.Match(j.source, e) {
+		j.match(r, e)
+	}
+}
+
+// observers lets the observers see an event and passes on what they find.
+func (j *judge) observers(e Event) {
+	if len(j.Observers) == 0 {
+		return
+	}
+	j.observe.Lock()
+	defer j.observe.Unlock()
+	for _, o := range j.Observers {
+		for _, f := range o.Observe(e) {
+			m := match{finding: f, subject: e.Subject(), rules: j.rules}
+			j.place(&m, e)
+			j.pass(m)
+		}
+	}
+}
+
+// match makes the finding of a rule that is true for an event.
+func (j *judge) match(r *rules.Rule, e Event) {
+	m := match{subject: e.Subject(), rules: j.rules}
+	container := ""
+	if c := m.subject.Container; c != nil {
+		if excluded(j.ExcludedNamespaces, c.Namespace) {
+			j.counters.excluded.Add(1)
+			return
+		}
+		container = c.ID
+	}
+	if m.quiet = !j.limiter.allow(r, container, j.Now()); m.quiet {
+		j.counters.suppress(r.Name)
+		if !acts(j.rules.Policies) {
+			return
+		}
+	}
+	m.finding = r.Finding(e, e.Event())
+	j.place(&m, e)
+	j.observe.Lock()
+	for _, o := range j.Observers {
+		o.Complete(&m.finding, &m.subject)
+	}
+	j.observe.Unlock()
+	j.pass(m)
+}
+
+func (j *judge) pass(m match) {
+	select {
+	case j.matches <- m:
+	default:
+		j.counters.overflow.Add(1)
+	}
+}
+
+// place says where the event of a finding was, and names the finding.
+func (j *judge) place(m *match, e Event) {
+	f := &m.finding
+	if a, ok := e.(interface{ Actor() *seawall.Actor }); ok && f.Actor == nil {
+		f.Actor = a.Actor()
+	}
+	f.Asset = j.asset.ID
+	resource := ""
+	if c := m.subject.Container; c != nil {
+		if c.ID != "" {
+			f.Asset = "container:" + c.ID
+		}
+		if c.Pod != "" {
+			resource = "Pod/" + c.Namespace + "/" + c.Pod
+		}
+	}
+	if r, ok := e.(interface{ Resource() string }); ok {
+		resource = r.Resource()
+	}
+	if resource != "" {
+		f.Location = &seawall.Location{Resource: resource}
+		f.Locations = []seawall.Location{*f.Location}
+	}
+	if f.ID == "" {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%d\x00%d\x00%s", f.Rule, f.Time, f.Asset, m.subject.PID, m.subject.Start, f.Evidence))
+		f.ID = hex.EncodeToString(sum[:16])
+	}
+}
+
+func excluded(patterns []string, namespace string) bool {
+	for _, p := range patterns {
+		if ok, err := path.Match(p, namespace); err == nil && ok && namespace != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// acts says whether a policy may ask for more than a finding.
+func acts(set *policy.Set) bool {
+	for _, p := range set.Policies {
+		if p.Uses(policy.PhaseRun) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,89 @@
+package agent
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/seawall-security/seawall/internal/seawall"
+)
+
+// counters count what the agent does, for statuses and metrics.
+type counters struct {
+	syscalls, audits   atomic.Uint64
+	excluded, overflow atomic.Uint64
+	reloads            struct{ done, failed atomic.Uint64 }
+	findings, actions  tally
+	suppressed         tally
+}
+
+// tally counts by a word.
+type tally struct {
+	mu sync.Mutex
+	n  map[string]uint64
+}
+
+func (t *tally) add(word string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.n == nil {
+		t.n = map[string]uint64{}
+	}
+	t.n[word]++
+}
+
+func (t *tally) all() map[string]uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.n)
+}
+
+func (c *counters) judged(source string) *atomic.Uint64 {
+	if source == seawall.SourceAudit {
+		return &c.audits
+	}
+	return &c.syscalls
+}
+
+func (c *counters) suppress(rule string) { c.suppressed.add(rule) }
+
+// statuses tell how sources fare, and what of the findings was not told. The counts
+// are of the whole run.
+func (d *desk) statuses() {
+	for _, s := range d.Sources {
+		var lost []string
+		for _, c := range d.sums(s) {
+			if c.N > 0 && (c.Fate == FateLost || c.Fate == FateLimited) {
+				lost = append(lost, fmt.Sprintf("%d events %s", c.N, c.Fate))
+			}
+		}
+		status := seawall.CollectorStatus{Asset: d.Live.asset.ID, Name: "sensor/" + s.Name(), Status: seawall.RunOK, Found: int(d.counters.judged(s.Name()).Load())}
+		if len(lost) > 0 {
+			status.Status, status.Reason = seawall.RunPartial, strings.Join(lost, ", ")
+		}
+		d.out(seawall.Message{Status: &status})
+	}
+	if n := d.counters.overflow.Load(); n > 0 {
+		d.out(seawall.Message{Status: &seawall.CollectorStatus{Asset: d.Live.asset.ID, Name: "rules", Status: seawall.RunPartial, Reason: fmt.Sprintf("%d findings came faster than they could be handled", n)}})
+	}
+	suppressed := d.counters.suppressed.all()
+	for _, rule := range slices.Sorted(maps.Keys(suppressed)) {
+		d.out(seawall.Message{Status: &seawall.CollectorStatus{Asset: d.Live.asset.ID, Name: "rule/" + rule, Status: seawall.RunPartial, Reason: fmt.Sprintf("%d findings over its rate were not told", suppressed[rule])}})
+	}
+}
+
+// sums are a source's counters over all types.
+func (d *desk) sums(s Source) []Counter {
+	byFate := map[string]uint64{}
+	for _, c := range s.Counters() {
+		byFate[c.Fate] += c.N
+	}
+	var out []Counter
+	for _, fate := range slices.Sorted(maps.Keys(byFate)) {
+		out = append(out, Counter{Fate: fate, N: byFate[fate]})
+	}
+	return out
+}
