@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -82,9 +83,10 @@ func Results(answer []byte, n int) ([]step.Result, error) {
 	}
 }
 
-// Image is what the commands run in: busybox and its commands in /bin, the tool there
-// and in /usr/bin under the names the attacks want. Its first process waits.
-func Image(busybox, tool []byte, applets []string, all []Attack) (v1.Image, error) {
+// Image is what the commands run in: files, by path, among them /bin/busybox and
+// /bin/tool; busybox's applets in /bin, and in /usr/bin the tool under the names the
+// attacks want. Its first process waits.
+func Image(files map[string][]byte, applets []string, all []Attack) (v1.Image, error) {
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
 	entry := func(h tar.Header, data []byte) error {
@@ -104,21 +106,18 @@ func Image(busybox, tool []byte, applets []string, all []Attack) (v1.Image, erro
 			links["usr/bin/"+name] = "/bin/tool"
 		}
 	}
-	delete(links, "bin/busybox")
-	for _, dir := range strings.Fields("bin/ etc/ opt/ tmp/ usr/ usr/bin/ mnt/") {
+	for _, dir := range strings.Fields("opt/ tmp/ mnt/") {
 		if err := entry(tar.Header{Typeflag: tar.TypeDir, Name: dir}, nil); err != nil {
 			return nil, err
 		}
 	}
-	files := map[string]string{
-		"bin/busybox": string(busybox), "bin/tool": string(tool), "etc/passwd": "root:x:0:0:root:/:/bin/sh\n", "etc/group": "root:x:0:\n", "etc/shadow": "root:*:19000:0:99999:7:::\n",
-	}
-	for _, name := range sorted(files) {
-		if err := entry(tar.Header{Name: name}, []byte(files[name])); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		delete(links, strings.TrimPrefix(name, "/"))
+		if err := entry(tar.Header{Name: strings.TrimPrefix(name, "/")}, files[name]); err != nil {
 			return nil, err
 		}
 	}
-	for _, name := range sorted(links) {
+	for _, name := range slices.Sorted(maps.Keys(links)) {
 		if err := entry(tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: links[name]}, nil); err != nil {
 			return nil, err
 		}
@@ -127,14 +126,6 @@ func Image(busybox, tool []byte, applets []string, all []Attack) (v1.Image, erro
 		return nil, err
 	}
 	return imageOf(layer.Bytes(), "/bin/tool", "wait")
-}
-
-func sorted(m map[string]string) (names []string) {
-	for name := range m {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // imageOf is an image of one layer.

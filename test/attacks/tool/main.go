@@ -127,7 +127,7 @@ func run(in io.Reader, out io.Writer) error {
 		r := step.Result{Name: s.Name, Began: time.Now()}
 		text, err := cmd.CombinedOutput()
 		time.Sleep(step.Pause)
-		r.Ended, r.Output = time.Now(), string(text)
+		r.Ended, r.Output = time.Now(), string(text[:min(len(text), 200)])
 		if err != nil {
 			r.Output += err.Error()
 		}
