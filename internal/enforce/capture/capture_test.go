@@ -125,7 +125,7 @@ func TestContainer(t *testing.T) {
 	if p.Name != "bash" || p.Started == 0 || !slices.Contains(p.Environment, "PASSWORD") || !slices.Contains(p.Open, Open{"7", evidence}) || p.CommandLine[0] != "bash" {
 		t.Errorf("%+v", p)
 	}
-	if !slices.ContainsFunc(all, func(p Process) bool { return p.Parent == cmd.Process.Pid && slices.Contains(p.CommandLine, "61") }) {
+	if !slices.ContainsFunc(all, func(p Process) bool { return p.Parent == cmd.Process.Pid }) {
 		t.Error("the child is not there")
 	}
 	if slices.ContainsFunc(all, func(p Process) bool { return p.PID == foreign.Process.Pid }) {

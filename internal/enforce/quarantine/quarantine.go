@@ -258,6 +258,9 @@ func (q *Quarantine) save() error {
 	if err != nil {
 		return err
 	}
+	if err := os.MkdirAll(filepath.Dir(q.config.File), 0o700); err != nil {
+		return fmt.Errorf("quarantines: %w", err)
+	}
 	next := q.config.File + ".new"
 	if err := os.WriteFile(next, data, 0o600); err != nil {
 		return fmt.Errorf("quarantines: %w", err)
