@@ -272,10 +272,10 @@ func (h *Handler) judge(ctx context.Context, hook webhook, r *Request) Response 
 		h.metrics.unjudged.WithLabelValues("facts").Inc()
 		return q.unjudged(err.Error())
 	}
+	q.in.Mutator = h.mutator(ctx, q)
 	if !hook.mutates {
 		return q.decide()
 	}
-	q.in.Mutator = h.mutator(ctx, q)
 	resp, err := q.mutate()
 	if err != nil {
 		h.config.Log.Error("review not judged", "uid", r.UID, "error", err)

@@ -73,7 +73,7 @@ spec:
   phases: [deploy]
   exceptions: {namespaces: ["*"], maxDays: 90}
   variables:
-  - {name: labels, expression: 'namespace.metadata.?labels.orValue({})'}
+  - {name: labels, expression: 'namespaceObject.metadata.?labels.orValue({})'}
 `)
 	modes := []string{"enforce", "warn", "audit"}
 	for _, mode := range modes {
