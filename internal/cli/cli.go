@@ -26,6 +26,7 @@ import (
 	"github.com/seawall-security/seawall/internal/cli/network"
 	"github.com/seawall-security/seawall/internal/cli/policy"
 	clirbac "github.com/seawall-security/seawall/internal/cli/rbac"
+	"github.com/seawall-security/seawall/internal/cli/server"
 	"github.com/seawall-security/seawall/internal/cli/verify"
 )
 
@@ -141,6 +142,7 @@ func (a *app) rootCommand() *cobra.Command {
 		network.Command(a.env()),
 		policy.Command(a.env()),
 		audit.Command(a.env()),
+		server.Command(a.env(), a.serverImages()),
 		a.versionCommand(),
 	)
 	explainArgs(root)

@@ -128,10 +128,4 @@ func TestSync(t *testing.T) {
 	if *is.Webhooks[0].FailurePolicy != arv1.Ignore || is.Labels["kept"] != "yes" {
 		t.Errorf("not repaired, or more than that: %+v", is)
 	}
-	for range 2 {
-		if err := r.Remove(ctx, "seawall"); err != nil {
-			t.Error(err)
-		}
-	}
-	steps(2)
 }

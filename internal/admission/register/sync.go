@@ -52,7 +52,6 @@ type client[T any] interface {
 	Get(ctx context.Context, name string, o metav1.GetOptions) (T, error)
 	Create(ctx context.Context, object T, o metav1.CreateOptions) (T, error)
 	Update(ctx context.Context, object T, o metav1.UpdateOptions) (T, error)
-	Delete(ctx context.Context, name string, o metav1.DeleteOptions) error
 }
 
 // sync creates an object, or updates it where change changes it.
@@ -61,6 +60,9 @@ func sync[T metav1.Object](ctx context.Context, want T, c client[T], change func
 	if apierrors.IsNotFound(err) {
 		if _, err = c.Create(ctx, want, metav1.CreateOptions{}); err == nil {
 			return fmt.Sprintf("%T created", want), nil
+		}
+		if apierrors.IsForbidden(err) { // as installed by the chart, which makes them
+			return "", fmt.Errorf("registering webhooks: %T %s is gone, and nothing is judged without it: %w", want, want.GetName(), err)
 		}
 	}
 	if err != nil {
@@ -73,19 +75,6 @@ func sync[T metav1.Object](ctx context.Context, want T, c client[T], change func
 		return "", fmt.Errorf("registering webhooks: %w", err)
 	}
 	return fmt.Sprintf("%T changed", want), nil
-}
-
-// Remove takes both configurations away.
-func (r *Registry) Remove(ctx context.Context, name string) error {
-	for _, err := range []error{
-		r.Client.ValidatingWebhookConfigurations().Delete(ctx, name, metav1.DeleteOptions{}),
-		r.Client.MutatingWebhookConfigurations().Delete(ctx, name, metav1.DeleteOptions{}),
-	} {
-		if err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("removing webhooks: %w", err)
-		}
-	}
-	return nil
 }
 
 // Published says whether every webhook of the configurations trusts all of the authorities.
