@@ -139,7 +139,7 @@ func TestExternalHomes(t *testing.T) {
 	homes := map[string][]string{
 		"github.com/spf13/cobra":    {"internal/cli"},
 		"github.com/cilium/ebpf":    {"internal/sensor/kernel", "internal/enforce"},
-		"k8s.io/client-go":          {"internal/source/cluster", "internal/admission", "internal/console"},
+		"k8s.io/client-go":          {"internal/source/cluster", "internal/admission", "internal/console", "internal/policy/kube"},
 		"database/sql":              {"internal/store/sql"},
 		"github.com/google/cel-go":  {"internal/expression", "internal/policy"},
 		"github.com/uptrace/bun":    {"internal/store/sql"},

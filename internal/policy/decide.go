@@ -97,7 +97,7 @@ func (c *cases) input(env *expression.Environment) *expression.Input {
 	c.whole(values)
 	values.Set("phase", in.Phase)
 	values.Set("now", in.Now)
-	for name, m := range map[string]map[string]any{"object": in.Object, "request": in.Request, "namespace": in.Namespace} {
+	for name, m := range map[string]map[string]any{"object": in.Object, "request": in.Request, "namespaceObject": in.Namespace} {
 		values.Set(name, expression.Unknown(name))
 		if m != nil {
 			values.Set(name, m)

@@ -34,6 +34,9 @@ func (s *Set) Lint() []string {
 			say(p.Place, "%s has no description", p.Name)
 		}
 	}
+	if s.Native != nil {
+		out = append(out, s.Native.Lint()...)
+	}
 	slices.Sort(out)
 	return out
 }

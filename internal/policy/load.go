@@ -109,7 +109,7 @@ var environment = sync.OnceValues(func() (*expression.Environment, error) {
 		{Name: "workload", Type: reflect.TypeFor[Workload]()},
 		{Name: "phase", Type: reflect.TypeFor[string]()},
 		{Name: "now", Type: reflect.TypeFor[time.Time]()},
-		{Name: "object"}, {Name: "request"}, {Name: "namespace"},
+		{Name: "object"}, {Name: "request"}, {Name: "namespaceObject"},
 	}, expression.Function{Name: "age", Context: "now", Arguments: 1, Call: age})
 })
 
@@ -222,9 +222,11 @@ func ReadFile(name string) ([]byte, error) {
 }
 
 // Load reads files and directories. Names of policies are unique among them, and
-// exceptions name policies that are there. Documents of other kinds are native's to
-// read; without it they are errors.
-func Load(paths []string, native ReadNative) (*Set, error) {
+// exceptions name policies that are there. Documents of other kinds are errors.
+func Load(paths []string) (*Set, error) { return LoadWith(paths, nil) }
+
+// LoadWith is Load where native reads the documents of other kinds.
+func LoadWith(paths []string, native ReadNative) (*Set, error) {
 	files, err := Files(paths)
 	if err != nil {
 		return nil, err
@@ -482,7 +484,7 @@ func subjectOf(uses []string) subject {
 	for _, s := range []struct {
 		name string
 		is   subject
-	}{{"finding", subjectFinding}, {"object", subjectObject}, {"request", subjectObject}, {"namespace", subjectObject}, {"workload", subjectWorkload}, {"image", subjectImage}} {
+	}{{"finding", subjectFinding}, {"object", subjectObject}, {"request", subjectObject}, {"namespaceObject", subjectObject}, {"workload", subjectWorkload}, {"image", subjectImage}} {
 		if slices.Contains(uses, s.name) {
 			return s.is
 		}

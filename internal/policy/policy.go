@@ -12,7 +12,8 @@
 // expressions included), the first that fits:
 //
 //	finding                      every failing finding of the input that nobody suppressed
-//	object, request, namespace   the input's object; without one the rule is not asked
+//	object, namespaceObject,
+//	request                      the input's object; without one the rule is not asked
 //	workload                     the input's workload; without one the rule is not asked
 //	image                        every image of the input; without one the rule is not asked
 //	none of these                the input as a whole, where it has no object

@@ -56,7 +56,7 @@ func (s *Set) Scanned(phase string, asset *seawall.Asset, findings []seawall.Fin
 // alone says whether a rule's condition depends on the finding and its asset alone.
 func (p *Policy) alone(r *Rule) bool {
 	return !slices.ContainsFunc(p.named(r.when), func(name string) bool {
-		return slices.Contains([]string{"image", "workload", "object", "request", "namespace", "now"}, name)
+		return slices.Contains([]string{"image", "workload", "object", "request", "namespaceObject", "now"}, name)
 	})
 }
 

@@ -46,8 +46,8 @@ type Text struct {
 	block int
 }
 
-// within is the place of a position inside the text, both from 1.
-func (t Text) within(line, column int) Place {
+// Within is the place of a position inside the text, both from 1.
+func (t Text) Within(line, column int) Place {
 	switch {
 	case t.block > 0:
 		return Place{t.Place.File, t.Place.Line + line, t.block + column}
@@ -66,7 +66,7 @@ func (t Text) compiled(compile func() (*expression.Program, error)) (*expression
 	program, err := compile()
 	var mistake *expression.Error
 	if errors.As(err, &mistake) {
-		return nil, t.within(mistake.Line, mistake.Column).Errorf("%s", mistake.Message)
+		return nil, t.Within(mistake.Line, mistake.Column).Errorf("%s", mistake.Message)
 	}
 	return program, err
 }
@@ -86,6 +86,38 @@ type Source struct {
 
 // Place is where the part begins.
 func (s Source) Place() Place { return Place{s.file, max(s.node.Line, 1), max(s.node.Column, 1)} }
+
+// At is the part at a path of keys and, for lists, indexes; the nearest part around it
+// and false where there is none.
+func (s Source) At(path ...string) (Source, bool) {
+	for _, key := range path {
+		child := s.child(key)
+		if child == nil {
+			return s, false
+		}
+		s.node = child
+	}
+	return s, true
+}
+
+func (s Source) child(key string) *yaml.Node {
+	switch s.node.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(s.node.Content); i += 2 {
+			if s.node.Content[i].Value == key {
+				return s.node.Content[i+1]
+			}
+		}
+	case yaml.SequenceNode:
+		if i, err := strconv.Atoi(key); err == nil && i >= 0 && i < len(s.node.Content) {
+			return s.node.Content[i]
+		}
+	}
+	return nil
+}
+
+// YAML is the part as a document of its own.
+func (s Source) YAML() ([]byte, error) { return yaml.Marshal(s.node) }
 
 // Documents takes a file's documents apart.
 func Documents(name string, text []byte) ([]Source, error) {
