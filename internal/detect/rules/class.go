@@ -29,19 +29,18 @@ type Prevention struct {
 	Reason string `json:"reason"`
 }
 
-// Denial is what the kernel has to look for in the executable and its user to act on
-// a rule in one container. All that is set has to hold; nothing set is any exec.
+// Denial is what the kernel looks for to act on a rule in one container: any one of
+// its members. It is what internal/sensor/kernel can refuse.
 type Denial struct {
 	Rule *Rule
-	// Upper: the file is not the image's; Memfd: it is in memory alone.
+	// Upper: the executable is not the image's; Memfd: it is in memory alone.
 	Upper, Memfd bool
-	// UID and Inode are nil for any.
-	UID   *uint32
-	Inode *uint64
+	// UIDs: these users start it, whatever it is.
+	UIDs []uint32
 }
 
-// maxDenials bounds the alternatives of one rule.
-const maxDenials = 64
+// maxUIDs bounds the users of one comparison.
+const maxUIDs = 64
 
 // classify finds a rule's class from its condition for events of execve and execveat.
 //
@@ -61,21 +60,23 @@ func (e *Engine) classify(s *Status) *Prevention {
 		return &Prevention{Class: ClassAfter, Reason: "it is asked for every type of event"}
 	}
 	kernel, permission := &limits{}, &limits{}
-	host, contained := never, never
+	host, contained, combined := never, never, false
 	for _, root := range e.roots(s.Rule) {
 		host, contained = max(host, where(root, true)), max(contained, where(root, false))
 		kernel.need(root, true, inKernel)
 		permission.need(root, true, atOpen)
-		if count := alternatives(root, true); count > maxDenials && len(kernel.fields) == 0 {
-			kernel.fields = append(kernel.fields, fmt.Sprintf("%d alternatives", count))
+		if least, most := conditions(root, true); least == 0 || most > 1 {
+			combined = true
 		}
 	}
 	p := &Prevention{Class: ClassAfter, Reason: "only known when the program runs: " + permission.String()}
 	switch {
 	case contained == never:
 		p.Reason = "it is about processes of the host"
-	case len(kernel.fields) == 0:
+	case len(kernel.fields) == 0 && !combined:
 		p.Class, p.Reason = ClassKernel, "container and executable decide"
+	case len(permission.fields) == 0 && len(kernel.fields) == 0:
+		p.Class, p.Reason = ClassPermission, "known when the file is opened to be run; the kernel looks for one thing, never for two at once or for none"
 	case len(permission.fields) == 0:
 		p.Class, p.Reason = ClassPermission, "known when the file is opened to be run; not in the kernel: "+kernel.String()
 	}
@@ -176,7 +177,7 @@ func (c *check) with(r Record) bool {
 // workload says whether a field is the container's or pod's, known from its start on.
 func workload(name string) bool {
 	switch {
-	case name == "container.duration", name == "container.ip", name == "k8s.pod.ip":
+	case name == "container.duration", name == "container.ip", name == "k8s.pod.ip", strings.HasSuffix(name, "cni.json"):
 		return false
 	}
 	return strings.HasPrefix(name, "container.") || strings.HasPrefix(name, "k8s.")
@@ -187,37 +188,30 @@ func inKernel(c *check, as bool) bool {
 	if _, known := c.constant(); known || workload(c.ref.Name) {
 		return true
 	}
-	d, ok := c.denials()
-	return as && ok && len(d) > 0
+	_, ok := c.denials()
+	return as && ok
 }
 
-// denials are the alternatives that make a comparison about the executable or its user true.
-func (c *check) denials() (out []Denial, ok bool) {
+// denials is what makes a comparison about the executable or its user true.
+func (c *check) denials() (d Denial, ok bool) {
 	if c.other != nil || c.negated || len(c.transforms) > 0 || c.operator != "=" && c.operator != "in" {
-		return nil, false
+		return d, false
 	}
-	var of func(n int64) Denial
 	switch c.ref.Name {
 	case "proc.is_exe_upper_layer", "proc.is_exe_from_memfd":
-		if c.match(&seawall.Value{Number: 0}) || !c.match(&seawall.Value{Number: 1}) {
-			return nil, false
-		}
-		memfd := c.ref.Name == "proc.is_exe_from_memfd"
-		return []Denial{{Upper: !memfd, Memfd: memfd}}, true
+		d.Memfd = c.ref.Name == "proc.is_exe_from_memfd"
+		d.Upper = !d.Memfd
+		return d, !c.match(&seawall.Value{Number: 0}) && c.match(&seawall.Value{Number: 1})
 	case "user.uid":
-		of = func(n int64) Denial { uid := uint32(n); return Denial{UID: &uid} }
-	case "proc.exe_ino":
-		of = func(n int64) Denial { inode := uint64(n); return Denial{Inode: &inode} }
-	default:
-		return nil, false
-	}
-	for _, n := range c.numbers() {
-		if n < 0 || c.ref.Name == "user.uid" && n > 1<<32-2 {
-			return nil, false
+		for _, n := range c.numbers() {
+			if n < 0 || n >= 1<<32-1 {
+				return d, false
+			}
+			d.UIDs = append(d.UIDs, uint32(n))
 		}
-		out = append(out, of(n))
+		return d, len(d.UIDs) > 0 && len(d.UIDs) <= maxUIDs
 	}
-	return out, true
+	return d, false
 }
 
 // numbers are what a number is compared with.
@@ -243,8 +237,8 @@ func atOpen(c *check, as bool) bool {
 	name := c.ref.Name
 	switch name {
 	case "proc.is_exe_from_memfd":
-		d, ok := c.denials()
-		return !as && ok && len(d) > 0
+		_, ok := c.denials()
+		return !as && ok
 	case "proc.is_exe_upper_layer", "proc.is_exe_lower_layer", "proc.exe_ino", "proc.exepath", "proc.exe", "proc.name",
 		"proc.args", "proc.cmdline", "proc.exeline", "proc.cmdnargs", "proc.cmdlenargs", "proc.cwd", "proc.tty",
 		"proc.pid", "proc.ppid", "proc.vpid", "proc.pvpid", "proc.apid", "proc.sid", "proc.pgid", "proc.vpgid", "proc.sname",
@@ -302,102 +296,91 @@ func where(n *node, host bool) sometimes {
 	return never
 }
 
-// alternatives counts the Denials a condition comes to at most.
-func alternatives(n *node, as bool) int {
-	count := 1
+// conditions is how many conditions for the kernel have to hold at once, in the
+// least and the most demanding way that makes a condition, or its negation, true.
+func conditions(n *node, as bool) (least, most int) {
 	switch n.kind {
 	case kindNot:
-		return alternatives(n.terms[0], !as)
+		return conditions(n.terms[0], !as)
 	case kindCheck:
-		if d, ok := n.check.denials(); ok {
-			count = max(1, len(d))
+		if _, ok := n.check.denials(); ok {
+			return 1, 1
 		}
 	case kindAnd, kindOr:
-		sum := (n.kind == kindOr) == as
-		if sum {
-			count = 0
-		}
-		for _, t := range n.terms {
-			if more := alternatives(t, as); sum {
-				count += more
+		least, most = conditions(n.terms[0], as)
+		for _, t := range n.terms[1:] {
+			l, m := conditions(t, as)
+			if (n.kind == kindAnd) == as {
+				least, most = least+l, most+m
 			} else {
-				count *= more
+				least, most = min(least, l), max(most, m)
 			}
-			count = min(count, maxDenials+1)
 		}
 	}
-	return count
+	return least, most
 }
 
 // Denials are what to look for in a container, for the rules of ClassKernel that want
-// accepts. container answers for its container.* and k8s.* fields.
+// accepts; a rule that cannot be true there has none. container answers for its
+// container.* and k8s.* fields.
 func (e *Engine) Denials(container Record, want func(*Rule) bool) (out []Denial) {
 	for i := range e.statuses {
 		s := &e.statuses[i]
 		if s.Prevention == nil || s.Prevention.Class != ClassKernel || !want(s.Rule) {
 			continue
 		}
+		d := Denial{Rule: s.Rule}
 		for _, root := range e.roots(s.Rule) {
-			for _, d := range denials(root, true, container) {
-				d.Rule = s.Rule
-				out = append(out, d)
-			}
+			_, some := denial(root, true, container)
+			d.join(some)
 		}
-	}
-	return out
-}
-
-// denials is the condition, or its negation, as alternatives in one container: none is never.
-func denials(n *node, as bool, container Record) []Denial {
-	switch n.kind {
-	case kindNot:
-		return denials(n.terms[0], !as, container)
-	case kindAnd, kindOr:
-		if (n.kind == kindOr) == as {
-			var out []Denial
-			for _, t := range n.terms {
-				out = append(out, denials(t, as, container)...)
-			}
-			return out
-		}
-		out := []Denial{{}}
-		for _, t := range n.terms {
-			out = product(out, denials(t, as, container))
-		}
-		return out
-	}
-	result := n.kind == kindTrue
-	if n.kind == kindCheck {
-		var known bool
-		if result, known = n.check.constant(); !known {
-			if d, ok := n.check.denials(); ok {
-				return d
-			}
-			result = n.check.with(container)
-		}
-	}
-	if result == as {
-		return []Denial{{}}
-	}
-	return nil
-}
-
-// product is every pair of alternatives that can hold together.
-func product(a, b []Denial) (out []Denial) {
-	for _, x := range a {
-		for _, y := range b {
-			if x.UID != nil && y.UID != nil && *x.UID != *y.UID || x.Inode != nil && y.Inode != nil && *x.Inode != *y.Inode {
-				continue
-			}
-			d := Denial{Upper: x.Upper || y.Upper, Memfd: x.Memfd || y.Memfd, UID: x.UID, Inode: x.Inode}
-			if d.UID == nil {
-				d.UID = y.UID
-			}
-			if d.Inode == nil {
-				d.Inode = y.Inode
-			}
+		if d.Upper || d.Memfd || len(d.UIDs) > 0 {
 			out = append(out, d)
 		}
 	}
 	return out
+}
+
+func (d *Denial) join(other Denial) {
+	d.Upper, d.Memfd = d.Upper || other.Upper, d.Memfd || other.Memfd
+	for _, uid := range other.UIDs {
+		if !slices.Contains(d.UIDs, uid) {
+			d.UIDs = append(d.UIDs, uid)
+		}
+	}
+}
+
+// denial is what makes a condition, or its negation, true in one container: whatever
+// is executed, one of the members of a Denial, or nothing.
+func denial(n *node, as bool, container Record) (always bool, some Denial) {
+	switch n.kind {
+	case kindNot:
+		return denial(n.terms[0], !as, container)
+	case kindTrue, kindFalse:
+		return (n.kind == kindTrue) == as, some
+	case kindCheck:
+		if result, known := n.check.constant(); known {
+			return result == as, some
+		}
+		if d, ok := n.check.denials(); ok {
+			return false, d
+		}
+		return n.check.with(container) == as, some
+	}
+	all := (n.kind == kindAnd) == as
+	always = all
+	for _, t := range n.terms {
+		termAlways, term := denial(t, as, container)
+		switch {
+		case !all && termAlways:
+			return true, Denial{}
+		case !all:
+			some.join(term)
+		case !termAlways && !term.Upper && !term.Memfd && len(term.UIDs) == 0:
+			return false, Denial{}
+		case !termAlways:
+			always, some = false, term // the only one: conditions says so
+		}
+	}
+	return always, some
 }

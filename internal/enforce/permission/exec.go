@@ -34,10 +34,7 @@ type Exec struct {
 	Upper, Lower bool
 }
 
-var (
-	errNotThat = errors.New("not what the program named: a loader or interpreter")
-	errPrivate = errors.New("a set-user-ID program: its user is not known yet")
-)
+var errNotThat = errors.New("not what the program named: a loader or interpreter")
 
 // readExec reads what a thread that waits in an exec is about to run; fd is the open file.
 func readExec(tid, fd int) (*Exec, error) {
@@ -61,9 +58,6 @@ func readExec(tid, fd int) (*Exec, error) {
 	}
 	if opened.Dev != named.Dev || opened.Ino != named.Ino {
 		return nil, errNotThat
-	}
-	if opened.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 {
-		return nil, errPrivate
 	}
 	if e.File, err = p.path(fmt.Sprintf("/proc/self/fd/%d", fd)); err != nil {
 		return nil, err
@@ -272,8 +266,8 @@ func (e *Exec) step(p *process, interpreter string, head *[256]byte) (int, error
 	if err := unix.Fstat(fd, &info); err != nil {
 		return 0, err
 	}
-	if info.Mode&unix.S_IFMT != unix.S_IFREG || info.Mode&(unix.S_ISUID|unix.S_ISGID) != 0 {
-		return 0, errPrivate
+	if info.Mode&unix.S_IFMT != unix.S_IFREG {
+		return 0, errNotThat
 	}
 	if e.Path, err = p.path(link); err != nil {
 		return 0, err
