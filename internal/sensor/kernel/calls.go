@@ -1,0 +1,189 @@
+package kernel
+
+import "github.com/seawall-security/seawall/internal/sensor/trace"
+
+// Short names of what the programs call places, kinds and flags of a call.
+const (
+	ret  = uint8(sensorPlaceARG_RET)
+	cwd  = uint8(sensorPlaceARG_CWD)
+	none = uint8(sensorPlaceARG_NONE)
+
+	succeeded = uint8(sensorCallFlagCALL_SUCCESS)
+	tree      = uint8(sensorCallFlagCALL_TREE)
+	urgent    = uint8(sensorCallFlagCALL_URGENT)
+	structure = uint8(sensorCallFlagCALL_STRUCT)
+	receives  = uint8(sensorCallFlagCALL_RECEIVE)
+)
+
+// The number of a table's entries before the 32-bit calls, and before those of socketcall.
+const (
+	callsNative    = 512
+	callsMultiplex = 1024
+)
+
+// number is a system call's number on this machine, or in the table of 32-bit calls.
+type number struct {
+	nr  uint32
+	typ trace.Type
+}
+
+func plain(flags uint8) sensorCall {
+	return sensorCall{Kind: uint8(sensorKindKIND_PLAIN), Flags: flags, Path: none, Dir: none, Path2: none, Dir2: none, Text: none, Fd: none, Address: none, Choice: none}
+}
+
+func path(flags, path, dir uint8) sensorCall {
+	c := plain(flags)
+	c.Kind, c.Path, c.Dir = uint8(sensorKindKIND_PATHS), path, dir
+	return c
+}
+
+func paths(flags, path1, dir1, path2, dir2 uint8) sensorCall {
+	c := path(flags, path1, dir1)
+	c.Path2, c.Dir2 = path2, dir2
+	return c
+}
+
+func open(flags, path1, dir, choice uint8) sensorCall {
+	c := path(flags, path1, dir)
+	c.Kind, c.Choice = uint8(sensorKindKIND_OPEN), choice
+	return c
+}
+
+func descriptor(flags, fd, address uint8) sensorCall {
+	c := plain(flags)
+	c.Kind, c.Fd, c.Address = uint8(sensorKindKIND_FD), fd, address
+	return c
+}
+
+func message(flags, address uint8) sensorCall {
+	c := descriptor(flags, 0, address)
+	c.Kind = uint8(sensorKindKIND_DNS)
+	return c
+}
+
+func mapping(fd uint8) sensorCall {
+	c := descriptor(succeeded, fd, none)
+	c.Kind = uint8(sensorKindKIND_MAP)
+	return c
+}
+
+func duplicate(choice uint8) sensorCall {
+	c := descriptor(succeeded|urgent, 0, none)
+	c.Kind, c.Choice = uint8(sensorKindKIND_DUP), choice
+	return c
+}
+
+// describe tells how each call is handled and where its arguments are
+// (https://man7.org/linux/man-pages/man2/syscalls.2.html).
+func describe() map[trace.Type]sensorCall {
+	mount := paths(urgent, 0, none, 1, cwd)
+	mount.Text = 2
+	fsopen := plain(urgent)
+	fsopen.Kind, fsopen.Text = uint8(sensorKindKIND_PATHS), 0
+	memfd := descriptor(succeeded|urgent, ret, none)
+	memfd.Path = 0
+	all := map[trace.Type]sensorCall{
+		trace.Open:           open(0, 0, cwd, 1),
+		trace.Openat:         open(0, 1, 0, 2),
+		trace.Openat2:        open(structure, 1, 0, 2),
+		trace.Creat:          open(0, 0, cwd, none),
+		trace.OpenByHandleAt: open(0, none, none, 2),
+
+		trace.Rename:     paths(0, 0, cwd, 1, cwd),
+		trace.Renameat:   paths(0, 1, 0, 3, 2),
+		trace.Renameat2:  paths(0, 1, 0, 3, 2),
+		trace.Unlink:     path(0, 0, cwd),
+		trace.Unlinkat:   path(0, 1, 0),
+		trace.Rmdir:      path(0, 0, cwd),
+		trace.Mkdir:      path(0, 0, cwd),
+		trace.Mkdirat:    path(0, 1, 0),
+		trace.Mknod:      path(0, 0, cwd),
+		trace.Mknodat:    path(0, 1, 0),
+		trace.Link:       paths(0, 0, cwd, 1, cwd),
+		trace.Linkat:     paths(0, 1, 0, 3, 2),
+		trace.Symlink:    paths(0, 0, none, 1, cwd),
+		trace.Symlinkat:  paths(0, 0, none, 2, 1),
+		trace.Chmod:      path(0, 0, cwd),
+		trace.Fchmodat:   path(0, 1, 0),
+		trace.Fchmodat2:  path(0, 1, 0),
+		trace.Fchmod:     descriptor(0, 0, none),
+		trace.Chown:      path(0, 0, cwd),
+		trace.Lchown:     path(0, 0, cwd),
+		trace.Fchownat:   path(0, 1, 0),
+		trace.Fchown:     descriptor(0, 0, none),
+		trace.Truncate:   path(0, 0, cwd),
+		trace.Utime:      path(0, 0, cwd),
+		trace.Utimes:     path(0, 0, cwd),
+		trace.Futimesat:  path(0, 1, 0),
+		trace.Utimensat:  path(0, 1, 0),
+		trace.Setxattr:   paths(0, 0, cwd, 1, none),
+		trace.Lsetxattr:  paths(0, 0, cwd, 1, none),
+		trace.Chdir:      path(0, 0, cwd),
+		trace.Chroot:     path(urgent, 0, cwd),
+		trace.Mount:      mount,
+		trace.Umount2:    path(0, 0, cwd),
+		trace.MoveMount:  paths(urgent, 1, 0, 3, 2),
+		trace.Fsopen:     fsopen,
+		trace.PivotRoot:  paths(urgent, 0, cwd, 1, cwd),
+		trace.OpenTree:   path(0, 1, 0),
+		trace.Swapon:     path(0, 0, cwd),
+		trace.Quotactl:   path(0, 1, cwd),
+		trace.KexecLoad:  plain(urgent),
+		trace.Reboot:     plain(urgent),
+		trace.InitModule: plain(urgent),
+
+		trace.DeleteModule:  path(urgent, 0, none),
+		trace.FinitModule:   descriptor(urgent, 0, none),
+		trace.KexecFileLoad: descriptor(urgent, 0, none),
+
+		trace.Setns:       descriptor(urgent, 0, none),
+		trace.MemfdCreate: memfd,
+		trace.Mmap:        mapping(4),
+		trace.Mprotect:    mapping(none),
+
+		trace.SocketCall: descriptor(0, ret, none),
+		trace.Connect:    descriptor(urgent, 0, 1),
+		trace.Accept:     descriptor(succeeded|urgent, ret, none),
+		trace.Accept4:    descriptor(succeeded|urgent, ret, none),
+		trace.Bind:       descriptor(urgent, 0, 1),
+		trace.Listen:     descriptor(urgent, 0, none),
+		trace.Sendto:     message(succeeded, 4),
+		trace.Sendmsg:    message(succeeded|structure, none),
+		trace.Sendmmsg:   message(succeeded|structure, none),
+		trace.Recvfrom:   message(succeeded|receives, 4),
+		trace.Recvmsg:    message(succeeded|receives|structure, none),
+		trace.Recvmmsg:   message(succeeded|structure, none),
+		trace.Dup:        duplicate(none),
+		trace.Dup2:       duplicate(none),
+		trace.Dup3:       duplicate(none),
+		trace.Fcntl:      duplicate(1),
+	}
+	for _, t := range []trace.Type{
+		trace.Unshare, trace.Ptrace, trace.ProcessVMReadv, trace.ProcessVMWritev, trace.PidfdOpen, trace.PidfdGetfd,
+		trace.Kill, trace.Tkill, trace.Tgkill, trace.PidfdSendSignal, trace.Bpf,
+		trace.Setuid, trace.Setgid, trace.Setreuid, trace.Setregid, trace.Setresuid, trace.Setresgid, trace.Setfsuid, trace.Setfsgid, trace.Setgroups,
+		trace.Capset, trace.Prctl, trace.IOUringSetup, trace.Userfaultfd, trace.Keyctl, trace.AddKey, trace.PerfEventOpen,
+		trace.Sethostname, trace.Settimeofday, trace.ClockSettime, trace.Personality,
+	} {
+		all[t] = plain(urgent)
+	}
+	for _, t := range []trace.Type{trace.Execve, trace.Execveat, trace.Fork, trace.Vfork, trace.Clone, trace.Clone3} {
+		c := plain(tree)
+		c.Kind = uint8(sensorKindKIND_NONE)
+		all[t] = c
+	}
+	for t, c := range all {
+		c.Type = uint16(t)
+		all[t] = c
+	}
+	return all
+}
+
+// ownTracepoint reports the types that no system call's exit tells.
+func ownTracepoint(t trace.Type) bool {
+	switch t {
+	case trace.Exit, trace.CgroupMkdir, trace.CgroupRmdir, trace.IOUringOp:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,252 @@
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"github.com/cilium/ebpf/rlimit"
+
+	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/sensor/trace"
+)
+
+// Config are the parameters of a Sensor; the zero value is a good one.
+type Config struct {
+	// Buffer is the ring buffer's size in bytes, a power of two; 0 is 8 MiB.
+	Buffer int
+	// Rate and Burst protect against floods: events a second of one type that one cgroup may cause on one
+	// CPU; more are counted as limited. 0 is 20,000 and 40,000, a negative rate is no limit. Processes and denials are not limited.
+	Rate, Burst int
+	// Environment asks for the variables of new programs.
+	Environment bool
+	// Started is called by Run once the programs are attached and before the first event:
+	// what /proc shows then is the state that the events change. nil is nothing.
+	Started func() error
+}
+
+// The defaults of Config.
+const (
+	defaultBuffer = 8 << 20
+	defaultRate   = 20_000
+	defaultBurst  = 40_000
+)
+
+// poll is how long an event that wakes nobody may lie in the ring buffer.
+const poll = 50 * time.Millisecond
+
+// Sensor is the loaded programs. Its methods may be called concurrently.
+type Sensor struct {
+	config  Config
+	objects sensorObjects
+	calls   map[trace.Type]sensorCall
+	// rows are the keys of each type in the table of calls.
+	rows map[trace.Type][]uint32
+
+	mu       sync.Mutex
+	filter   seawall.EventFilter
+	prefixes map[sensorPrefixKey]uint32
+	suffixes map[sensorSuffixKey]uint32
+	denials  map[sensorDenyKey]uint32
+	guarded  map[uint64]uint32
+	damaged  uint64
+}
+
+// New loads the programs into the kernel without attaching them. It needs CAP_BPF and CAP_PERFMON
+// (CAP_SYS_ADMIN before Linux 5.8), and a kernel with BTF, tp_btf and ring buffers (5.11).
+func New(cfg Config) (*Sensor, error) {
+	if cfg.Buffer == 0 {
+		cfg.Buffer = defaultBuffer
+	}
+	if cfg.Rate == 0 {
+		cfg.Rate, cfg.Burst = defaultRate, defaultBurst
+	}
+	if cfg.Burst <= 0 {
+		cfg.Burst = cfg.Rate
+	}
+	s := &Sensor{
+		config: cfg, calls: describe(), rows: map[trace.Type][]uint32{},
+		prefixes: map[sensorPrefixKey]uint32{}, suffixes: map[sensorSuffixKey]uint32{},
+		denials: map[sensorDenyKey]uint32{}, guarded: map[uint64]uint32{},
+	}
+	for base, numbers := range map[uint32][]number{0: nativeNumbers(), callsNative: compatNumbers(), callsMultiplex: multiplexNumbers()} {
+		for _, n := range numbers {
+			s.rows[n.typ] = append(s.rows[n.typ], base+n.nr)
+		}
+	}
+	if err := s.load(); err != nil {
+		return nil, seawall.WithHint(fmt.Errorf("loading the BPF programs: %w", err), "seawall-agent check tells what this kernel and these privileges allow")
+	}
+	return s, nil
+}
+
+func (s *Sensor) load() error {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return err
+	}
+	spec, err := loadSensor()
+	if err != nil {
+		return err
+	}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
+	spec.Maps[sensorMapScratches].MaxEntries = uint32(cpus)
+	spec.Maps[sensorMapEvents].MaxEntries = uint32(s.config.Buffer)
+	for name, t := range map[string]trace.Type{
+		sensorVarTypeExecve: trace.Execve, sensorVarTypeExecveat: trace.Execveat, sensorVarTypeExit: trace.Exit,
+		sensorVarTypeClone: trace.Clone, sensorVarTypeClone3: trace.Clone3,
+		sensorVarTypeCgroupMkdir: trace.CgroupMkdir, sensorVarTypeCgroupRmdir: trace.CgroupRmdir, sensorVarTypeIoUringOp: trace.IOUringOp,
+	} {
+		if err := spec.Variables[name].Set(uint16(t)); err != nil {
+			return err
+		}
+	}
+	if err := spec.LoadAndAssign(&s.objects, nil); err != nil {
+		return err
+	}
+	if err := s.setHandlers(); err != nil {
+		_ = s.objects.Close()
+		return err
+	}
+	return nil
+}
+
+func (s *Sensor) setHandlers() error {
+	for kind, p := range map[sensorKind]*ebpf.Program{
+		sensorKindKIND_PLAIN: s.objects.HandlePlain, sensorKindKIND_PATHS: s.objects.HandlePaths, sensorKindKIND_OPEN: s.objects.HandleOpen,
+		sensorKindKIND_FD: s.objects.HandleFd, sensorKindKIND_DNS: s.objects.HandleDns, sensorKindKIND_MAP: s.objects.HandleMap, sensorKindKIND_DUP: s.objects.HandleDup,
+	} {
+		if err := s.objects.Handlers.Put(uint32(kind), p); err != nil {
+			return fmt.Errorf("handler %d: %w", kind, err)
+		}
+	}
+	return nil
+}
+
+// Close unloads the programs; Run must have returned.
+func (s *Sensor) Close() error { return s.objects.Close() }
+
+// Run attaches the programs and hands events to emit until ctx ends, then detaches
+// them, hands over what the ring buffer still holds, and returns nil. The event is
+// reused: emit takes a Clone of one it keeps. Events of this process are not told.
+func (s *Sensor) Run(ctx context.Context, filter seawall.EventFilter, emit func(*trace.Event)) (err error) {
+	if err := s.SetFilter(filter); err != nil {
+		return err
+	}
+	reader, err := ringbuf.NewReader(s.objects.Events)
+	if err != nil {
+		return fmt.Errorf("ring buffer: %w", err)
+	}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	links, err := s.attach()
+	if err != nil {
+		return errors.Join(err, closeAll(links))
+	}
+	if s.config.Started != nil {
+		if err := s.config.Started(); err != nil {
+			return errors.Join(err, closeAll(links))
+		}
+	}
+	var detached error
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		detached = errors.Join(closeAll(links), reader.Flush())
+	})
+	err = s.read(reader, emit)
+	if stop() { // reading failed before ctx ended
+		return errors.Join(err, closeAll(links))
+	}
+	<-stopped
+	return errors.Join(err, detached)
+}
+
+// read emits until the reader is flushed.
+func (s *Sensor) read(reader *ringbuf.Reader, emit func(*trace.Event)) error {
+	var record ringbuf.Record
+	var event trace.Event
+	for {
+		switch err := reader.ReadInto(&record); {
+		case err == nil:
+			if err := trace.Decode(record.RawSample, &event); err != nil {
+				s.mu.Lock()
+				s.damaged++
+				s.mu.Unlock()
+				continue
+			}
+			emit(&event)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			reader.SetDeadline(time.Now().Add(poll))
+		case errors.Is(err, ringbuf.ErrFlushed):
+			return nil
+		default:
+			return fmt.Errorf("ring buffer: %w", err)
+		}
+	}
+}
+
+// attach puts the programs to their tracepoints, those of processes first. What it returns with an error is to be closed too.
+func (s *Sensor) attach() ([]link.Link, error) {
+	o := &s.objects
+	var links []link.Link
+	for _, p := range []*ebpf.Program{o.CgroupMkdir, o.CgroupRmdir, o.ProcessFork, o.ProcessExec, o.ProcessExit, o.IoUringSubmit, o.SysExit} {
+		l, err := link.AttachTracing(link.TracingOptions{Program: p})
+		if err != nil {
+			return links, fmt.Errorf("attaching %v: %w", p, err)
+		}
+		links = append(links, l)
+	}
+	return links, nil
+}
+
+func closeAll(links []link.Link) error {
+	var errs []error
+	for _, l := range links {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Counts are exact numbers of events of a type since the programs were loaded.
+type Counts struct {
+	// Emitted were handed over; Filtered no rule can be true for; Limited were too many (Config.Rate); Lost found the ring buffer full.
+	Emitted, Filtered, Limited, Lost uint64
+}
+
+// Counters are the counts by type; types without any are left out. Those of
+// filtered calls are counted from when a type has been asked for or not: by every exit of such a call.
+func (s *Sensor) Counters() (map[trace.Type]Counts, error) {
+	found := map[trace.Type]Counts{}
+	var perCPU []sensorCounters
+	for _, t := range trace.Types() {
+		if err := s.objects.Counts.Lookup(uint32(t), &perCPU); err != nil {
+			return nil, fmt.Errorf("counters of %v: %w", t, err)
+		}
+		var sum Counts
+		for _, c := range perCPU {
+			sum.Emitted += c.Emitted
+			sum.Filtered += c.Filtered
+			sum.Limited += c.Limited
+			sum.Lost += c.Lost
+		}
+		if sum != (Counts{}) {
+			found[t] = sum
+		}
+	}
+	return found, nil
+}
+
+// Damaged is how many records could not be decoded: none, unless programs and package are of different versions.
+func (s *Sensor) Damaged() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.damaged
+}
