@@ -173,6 +173,7 @@ func (s *Sensor) Run(ctx context.Context, filter seawall.EventFilter, emit func(
 func (s *Sensor) read(reader *ringbuf.Reader, emit func(*trace.Event)) error {
 	var record ringbuf.Record
 	var event trace.Event
+	reader.SetDeadline(time.Now().Add(poll))
 	for {
 		switch err := reader.ReadInto(&record); {
 		case err == nil:
