@@ -143,21 +143,35 @@ func (r *Resolver) Lookup(cgroup uint64, pid uint32) (c *Container, ready bool) 
 	return e.container, !e.pending
 }
 
+// Learn takes the path of a cgroup that has just been made, from the root of the
+// hierarchy: it may be gone before it is looked up.
+func (r *Resolver) Learn(cgroup uint64, path string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known[cgroup] == nil && cgroup != 0 {
+		r.add(cgroup, strings.TrimSuffix(path, "/"))
+	}
+}
+
 // first reads the path of a cgroup not seen before.
 func (r *Resolver) first(cgroup uint64, pid uint32) *entry {
-	e := &entry{}
 	path, gone, err := r.groups.find(cgroup)
 	if (err != nil || gone && path == "") && pid != 0 {
 		path, err = pathOf(r.cfg.Proc, pid)
 	}
+	if err != nil && cgroup > 1 {
+		return r.lost(cgroup)
+	}
+	return r.add(cgroup, path)
+}
+
+// add remembers a cgroup and has the runtime asked about a container.
+func (r *Resolver) add(cgroup uint64, path string) *entry {
 	if len(r.known) >= r.cfg.Max {
 		r.evict()
 	}
+	e := &entry{path: path, place: ParsePath(path)}
 	r.known[cgroup] = e
-	if err != nil && cgroup > 1 {
-		return r.lost(e, cgroup)
-	}
-	e.path, e.place = path, ParsePath(path)
 	if len(e.place.IDs) == 0 {
 		return e
 	}
@@ -173,8 +187,9 @@ func (r *Resolver) first(cgroup uint64, pid uint32) *entry {
 }
 
 // lost is a cgroup that has gone unseen. It may have been a container's.
-func (r *Resolver) lost(e *entry, cgroup uint64) *entry {
+func (r *Resolver) lost(cgroup uint64) *entry {
 	r.stats.Lost++
+	e := r.add(cgroup, "")
 	e.container = &Container{}
 	e.container.ID = "cgroup-" + strconv.FormatUint(cgroup, 10)
 	e.container.finish()

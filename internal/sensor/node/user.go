@@ -1,0 +1,117 @@
+package node
+
+import (
+	"bufio"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// user is a line of passwd(5).
+type user struct{ name, home, shell string }
+
+// accounts are the users and groups of one root file system.
+type accounts struct {
+	users  map[uint32]*user
+	groups map[uint32]string
+	read   time.Time
+}
+
+// none are the accounts of a root that cannot be read.
+var none = &accounts{}
+
+func (a *accounts) user(uid uint32) *user   { return a.users[uid] }
+func (a *accounts) group(gid uint32) string { return a.groups[gid] }
+
+const (
+	// maxRoots bounds the root file systems whose accounts are remembered.
+	maxRoots = 256
+	// maxAccounts bounds the accounts of one, maxAccountFile the bytes read.
+	maxAccounts    = 4096
+	maxAccountFile = 1 << 20
+	// staleAccounts is how long they are believed.
+	staleAccounts = time.Minute
+)
+
+// users are the accounts as the event's process sees them: of its container's root
+// file system, or of the host's.
+func (s *Stream) users(e *Event) *accounts {
+	key, pid := "", uint32(1)
+	if e.Container != nil {
+		key, pid = e.Container.ID, e.Task.PID
+	}
+	now := e.When()
+	known := s.accounts[key]
+	if known != nil && now.Sub(known.read) < staleAccounts {
+		return known
+	}
+	read := readAccounts(filepath.Join(s.cfg.Proc, strconv.FormatUint(uint64(pid), 10), "root"))
+	if read == nil {
+		if known == nil {
+			return none // the process is gone: the next one of the container is asked
+		}
+		read = known
+	}
+	read.read = now
+	if len(s.accounts) >= maxRoots {
+		clear(s.accounts)
+	}
+	s.accounts[key] = read
+	return read
+}
+
+// readAccounts reads etc/passwd and etc/group below root, nil when root is gone. The
+// files are the container's to write: links do not lead out of the root.
+func readAccounts(root string) *accounts {
+	dir, err := os.Open(root)
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	a := &accounts{users: map[uint32]*user{}, groups: map[uint32]string{}}
+	lines(dir, "etc/passwd", func(f []string, id uint32) {
+		if _, there := a.users[id]; !there && len(f) > 6 && len(a.users) < maxAccounts {
+			a.users[id] = &user{f[0], f[5], f[6]}
+		}
+	})
+	lines(dir, "etc/group", func(f []string, id uint32) {
+		if _, there := a.groups[id]; !there && len(a.groups) < maxAccounts {
+			a.groups[id] = f[0]
+		}
+	})
+	return a
+}
+
+// lines gives the lines of an account file, cut at colons, with the id in the third field.
+func lines(root *os.File, name string, f func(fields []string, id uint32)) {
+	fd, err := unix.Openat2(int(root.Fd()), name, &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
+	if err != nil {
+		return // an image need not have it
+	}
+	file := os.NewFile(uintptr(fd), name)
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || info.Mode()&fs.ModeType != 0 {
+		return
+	}
+	parseAccounts(file, f)
+}
+
+// parseAccounts reads the first maxAccountFile bytes.
+func parseAccounts(r io.Reader, f func(fields []string, id uint32)) {
+	scan := bufio.NewScanner(io.LimitReader(r, maxAccountFile))
+	for scan.Scan() {
+		fields := strings.SplitN(scan.Text(), ":", 8)
+		if len(fields) < 3 {
+			continue
+		}
+		if id, err := strconv.ParseUint(fields[2], 10, 32); err == nil {
+			f(fields, uint32(id))
+		}
+	}
+}
