@@ -316,3 +316,16 @@ func bootTime(t *testing.T) int64 {
 	}
 	return ts.Nano()
 }
+
+func TestProbe(t *testing.T) {
+	testenv.Root(t)
+	for _, f := range Probe() {
+		t.Logf("%-20s %-20s %s", f.Name, f.Status, f.Reason)
+		if f.Required && f.Status != Supported {
+			t.Errorf("%s: %s: %s", f.Name, f.Status, f.Reason)
+		}
+		if f.Status != Supported && f.Reason == "" {
+			t.Errorf("%s: %s without a reason", f.Name, f.Status)
+		}
+	}
+}
