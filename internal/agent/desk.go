@@ -55,10 +55,30 @@ type recent struct {
 
 func newDesk(l *Live) *desk {
 	d := &desk{Live: l, judge: respond.Judge{Config: l.Response}, told: map[string]bool{}, slow: make(chan order, maxSlow), done: make(chan result, maxSlow)}
+	d.group.Cause = d.cause
 	if k := l.Knowledge; k != nil {
-		d.group.Cause, d.group.Prevention = k.Cause, k.Prevention
+		d.group.Prevention = k.Prevention
 	}
 	return d
+}
+
+// cause is what scan reports and the audit log say of where an incident began.
+func (d *desk) cause(c *seawall.Container) *seawall.IncidentCause {
+	k := d.Knowledge
+	if k == nil {
+		k = &incident.Knowledge{}
+	}
+	cause := k.Cause(c)
+	d.observe.Lock()
+	defer d.observe.Unlock()
+	for _, o := range d.Observers {
+		if who, ok := o.(interface {
+			Deployer(c *seawall.Container) *seawall.Actor
+		}); ok && cause.DeployedBy == nil {
+			cause.DeployedBy = who.Deployer(c)
+		}
+	}
+	return cause
 }
 
 // work takes matches until there are no more, then tells what is left.

@@ -16,6 +16,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/seawall-security/seawall/internal/detect/actor"
 	"github.com/seawall-security/seawall/internal/detect/rules"
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/sensor/auditlog"
@@ -96,6 +97,7 @@ type replay struct {
 	ctx     context.Context
 	out     Handler
 	state   *rules.State
+	tokens  actor.Credentials
 	asset   seawall.Asset
 	outcome Outcome
 	bad     []error
@@ -179,6 +181,12 @@ func (p *replay) damaged(d *auditlog.Damaged) error {
 
 func (p *replay) audit(e *auditlog.Entry) error {
 	p.judge(e, nil, e, e.Resource())
+	if e.Stage != "ResponseComplete" {
+		return p.err
+	}
+	for _, f := range twoPlaces(&p.tokens, e) {
+		p.tell(f, e, e.Resource())
+	}
 	return p.err
 }
 
@@ -189,19 +197,23 @@ func (p *replay) judge(record rules.Record, event *seawall.Event, entry *auditlo
 		if event == nil {
 			event = entry.Event()
 		}
-		f := r.Finding(record, event)
-		f.Asset = p.asset.ID
-		f.ID = identify(r.Name, event.Time, p.outcome.Events)
-		if entry != nil {
-			f.Actor = entry.Actor()
-		}
-		if resource != "" {
-			f.Location = &seawall.Location{Resource: resource}
-			f.Locations = []seawall.Location{*f.Location}
-		}
-		p.outcome.Summary.Add(&f)
-		p.send(seawall.Message{Finding: &f})
+		p.tell(r.Finding(record, event), entry, resource)
 	}
+}
+
+// tell completes a finding about the newest event and sends it.
+func (p *replay) tell(f seawall.Finding, entry *auditlog.Entry, resource string) {
+	f.Asset = p.asset.ID
+	f.ID = identify(f.Rule, f.Time, p.outcome.Events)
+	if entry != nil {
+		f.Actor = entry.Actor()
+	}
+	if resource != "" {
+		f.Location = &seawall.Location{Resource: resource}
+		f.Locations = []seawall.Location{*f.Location}
+	}
+	p.outcome.Summary.Add(&f)
+	p.send(seawall.Message{Finding: &f})
 }
 
 // identify makes the identifier of a match: the same for the same event of the same recording.

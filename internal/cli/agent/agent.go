@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -46,9 +47,9 @@ const exitHelp = `Exit status:
 
 func rootCommand(env *command.Env) *cobra.Command {
 	root := command.Group("seawall-agent", "Judge what happens on a node by rules",
-		"This version judges recordings: events of a kernel as JSON lines, and Kubernetes audit\nlogs. Rules are in Falco's language; rule files people have work unchanged.",
-		replayCommand(env), rulesCommand(env), versionCommand(env))
-	root.Example = "  seawall-agent replay audit.log --source k8s_audit --rules k8s_audit_rules.yaml\n  seawall-agent rules check my_rules.yaml\n  seawall-agent rules list --rules falco_rules.yaml --format json"
+		"Events of the kernel and the Kubernetes audit log, as they happen or from recordings, are\njudged by rules in Falco's language; rule files people have work unchanged.",
+		runCommand(env), replayCommand(env), rulesCommand(env), versionCommand(env))
+	root.Example = "  seawall-agent run --policy policies/ --output jsonl=/var/log/seawall.jsonl\n  seawall-agent replay audit.log --source k8s_audit --rules k8s_audit_rules.yaml\n  seawall-agent rules check my_rules.yaml\n  seawall-agent rules list --rules falco_rules.yaml --format json"
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetFlagErrorFunc(command.Usage)
@@ -79,15 +80,12 @@ a single event, or an EventList. For --source syscall it is lines of JSON:
 
   {"time": "2026-11-21T09:00:00Z", "type": "execve", "fields": {"proc.name": "nc", …}}
 
-FILE - is standard input. Without --rules an audit log is judged by Seawall's own rules.`,
+FILE - is standard input. Without --rules Seawall's own rules judge.`,
 		Example: "  seawall-agent replay /var/log/kubernetes/audit.log --source k8s_audit --format json\n  seawall-agent replay events.jsonl --source syscall --rules falco_rules.yaml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !slices.Contains([]string{rules.SourceSyscall, rules.SourceAudit}, source) {
 				return command.Usage(cmd, fmt.Errorf("--source %q: want syscall or k8s_audit", source))
-			}
-			if source == rules.SourceSyscall && len(files) == 0 {
-				return command.Usage(cmd, errors.New("--source syscall needs --rules FILE: this version's own rules are for k8s_audit"))
 			}
 			engine, err := load(cmd, files)
 			if err != nil {
@@ -104,7 +102,7 @@ FILE - is standard input. Without --rules an audit log is judged by Seawall's ow
 }
 
 func addRules(cmd *cobra.Command, files *[]string) {
-	cmd.Flags().StringArrayVar(files, "rules", nil, "rule files in Falco's language; repeatable, a later one changes earlier ones\n(default: Seawall's own, for the audit log)")
+	cmd.Flags().StringArrayVar(files, "rules", nil, "rule files in Falco's language; repeatable, a later one changes earlier ones\n(default: Seawall's own)")
 }
 
 func replay(cmd *cobra.Command, env *command.Env, engine *rules.Engine, source, format, name string) error {
@@ -141,6 +139,15 @@ func replay(cmd *cobra.Command, env *command.Env, engine *rules.Engine, source, 
 
 // load compiles rule files, or Seawall's own rules.
 func load(cmd *cobra.Command, names []string) (*rules.Engine, error) {
+	engine, err := compileRules(names)
+	var missing *fs.PathError
+	if errors.As(err, &missing) {
+		return nil, command.Usage(cmd, err)
+	}
+	return engine, err
+}
+
+func compileRules(names []string) (*rules.Engine, error) {
 	files := rules.Own()
 	if len(names) > 0 {
 		files = nil
@@ -148,7 +155,7 @@ func load(cmd *cobra.Command, names []string) (*rules.Engine, error) {
 	for _, name := range names {
 		data, err := os.ReadFile(name)
 		if err != nil {
-			return nil, command.Usage(cmd, err)
+			return nil, err
 		}
 		files = append(files, rules.File{Path: name, Data: data})
 	}

@@ -64,12 +64,27 @@ func (p *paths) or(q *paths) *paths {
 	return both
 }
 
-// and is the smaller of two sets that a path has to be in both of.
+// and is the smaller of two sets that a path has to be in both of: the one with fewer
+// texts, or longer ones.
 func (p *paths) and(q *paths) *paths {
-	if p == nil || q != nil && q.size() < p.size() {
+	switch {
+	case p == nil:
+		return q
+	case q == nil || p.size() < q.size():
+		return p
+	case q.size() < p.size() || q.length() > p.length():
 		return q
 	}
 	return p
+}
+
+// length is that of the shortest text.
+func (p *paths) length() int {
+	n := 1 << 20
+	for _, t := range slices.Concat(p.prefixes, p.suffixes) {
+		n = min(n, len(t))
+	}
+	return n
 }
 
 // shortest leaves out texts that another one is the beginning, or the end, of.

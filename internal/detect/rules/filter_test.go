@@ -42,6 +42,8 @@ func TestFilter(t *testing.T) {
 			seawall.EventFilter{Types: []string{"openat"}, Reads: &seawall.PathFilter{Prefixes: []string{"/etc/shadow", "/etc/gshadow"}}, Writes: &seawall.PathFilter{Prefixes: []string{"/bin/", "/etc/shadow", "/etc/gshadow"}}}},
 		"the narrower term": {[]string{`evt.type = open and fd.name startswith /proc and (fd.filename = mem or fd.name endswith /environ) and not proc.name = x`},
 			seawall.EventFilter{Types: []string{"open"}, Reads: &seawall.PathFilter{Prefixes: []string{"/proc"}}, Writes: &seawall.PathFilter{Prefixes: []string{"/proc"}}}},
+		"the longer text": {[]string{`evt.type = open and fd.name glob '/proc/*' and fd.name endswith /environ`},
+			seawall.EventFilter{Types: []string{"open"}, Reads: &seawall.PathFilter{Suffixes: []string{"/environ"}}, Writes: &seawall.PathFilter{Suffixes: []string{"/environ"}}}},
 		"either": {[]string{`evt.type = open and (fd.filename = id_rsa or fd.name glob '/root/*.key' or fd.name glob '*.pem')`},
 			seawall.EventFilter{Types: []string{"open"}, Reads: &seawall.PathFilter{Prefixes: []string{"/root"}, Suffixes: []string{".pem", "/id_rsa"}}, Writes: &seawall.PathFilter{Prefixes: []string{"/root"}, Suffixes: []string{".pem", "/id_rsa"}}}},
 		"a path unknown": {[]string{`evt.type = open and (fd.name contains secret or fd.name = /a)`}, seawall.EventFilter{Types: []string{"open"}}},

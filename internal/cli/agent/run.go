@@ -1,0 +1,311 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+
+	"github.com/seawall-security/seawall/internal/agent"
+	"github.com/seawall-security/seawall/internal/agent/incident"
+	"github.com/seawall-security/seawall/internal/agent/respond"
+	"github.com/seawall-security/seawall/internal/cli/command"
+	"github.com/seawall-security/seawall/internal/detect/rules"
+	"github.com/seawall-security/seawall/internal/policy"
+	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/sensor/auditlog"
+	sinkjson "github.com/seawall-security/seawall/internal/sink/json"
+)
+
+// runOptions are the flags of run.
+type runOptions struct {
+	rules, policies, reports []string
+	sources                  []string
+	auditLog                 string
+	outputs                  outputOptions
+	node, cri, state, inUse  string
+	metrics                  string
+	dryRun, host             bool
+	protected, excluded      []string
+	rate                     string
+}
+
+func runCommand(env *command.Env) *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Watch this node",
+		Long: `Run watches this node until it is stopped: the kernel's events of every container and of
+the host, and with --audit-log what was asked of the API server. Rules find, policies of
+phase run say what is done about it, and everything is told as it happens. Files of rules
+and policies are read anew when they change, and on SIGHUP; one with a mistake changes
+nothing.
+
+` + outputHelp,
+		Example: "  seawall-agent run\n" +
+			"  seawall-agent run --rules falco_rules.yaml --policy policies/ --output falco-http=http://falcosidekick:2801/\n" +
+			"  seawall-agent run --source k8s_audit --audit-log /var/log/kubernetes/audit.log --output jsonl=/var/log/seawall.jsonl --output syslog",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, env, &o) },
+	}
+	f := cmd.Flags()
+	addRules(cmd, &o.rules)
+	f.StringArrayVar(&o.policies, "policy", nil, "policy file or directory; repeatable")
+	f.StringArrayVar(&o.outputs.specs, "output", nil, "where results go; repeatable (see above)")
+	f.StringSliceVar(&o.sources, "source", []string{rules.SourceSyscall}, "what to watch: syscall, k8s_audit; --audit-log adds k8s_audit")
+	f.StringVar(&o.auditLog, "audit-log", "", "audit log of the API server to follow")
+	f.StringArrayVar(&o.reports, "report", nil, "JSON report of scanned images, for the root cause of incidents; repeatable")
+	f.StringVar(&o.node, "node-name", "", "name of this node (default: $NODE_NAME, or the host's name)")
+	f.StringVar(&o.cri, "cri", "", "socket of the container runtime (default: the first usual one that is there)")
+	f.StringVar(&o.state, "state", "/var/lib/seawall-agent", "directory for what outlives the process")
+	f.StringVar(&o.inUse, "in-use", "", "file to keep what is in use by image, for scan --in-use")
+	f.StringVar(&o.metrics, "metrics", "", "address to serve Prometheus metrics at, as 127.0.0.1:9301")
+	f.BoolVar(&o.dryRun, "dry-run", false, "tell what policies would do, and do nothing")
+	f.BoolVar(&o.host, "respond-on-host", false, "carry out actions on processes of the node, too, not only of containers")
+	f.StringSliceVar(&o.protected, "protect-namespace", []string{"kube-system"}, "namespaces no action is carried out in, beside the agent's own; globs")
+	f.StringSliceVar(&o.excluded, "exclude-namespace", nil, "namespaces nothing is told of; globs")
+	f.StringVar(&o.rate, "rate", "60/1m", "findings of one rule in one container: so many at once, and so many in that time; 0 is no limit")
+	f.StringVar(&o.outputs.ca, "output-ca", "", "file of certificates to trust receivers by, instead of the system's")
+	f.StringVar(&o.outputs.token, "output-token", "", "file with a bearer token for receivers")
+	f.Int64Var(&o.outputs.maxSpool, "output-spool", 64, "MiB on disk for what a receiver has not taken")
+	_ = cmd.RegisterFlagCompletionFunc("source", command.FixedCompletion(rules.SourceSyscall, rules.SourceAudit))
+	return cmd
+}
+
+// run watches until the command's context ends.
+func run(cmd *cobra.Command, env *command.Env, o *runOptions) error {
+	ctx, log := cmd.Context(), slog.New(slog.NewTextHandler(env.Stderr, nil))
+	cfg, err := o.config(env)
+	if err != nil {
+		return usage(cmd, err)
+	}
+	cfg.Log = log
+	if cfg.Rules, err = o.load(); err != nil {
+		return err
+	}
+	if cfg.Knowledge, err = o.knowledge(cfg.Rules.Policies, env.Now()); err != nil {
+		return err
+	}
+	cfg.Reload = o.load
+	changed := make(chan struct{})
+	cfg.Changed = changed
+	sensors, err := o.open(ctx, &cfg)
+	if err != nil {
+		return usage(cmd, err)
+	}
+	defer func() { // after the run: nothing of it is left in the kernel
+		if cerr := sensors.close(); cerr != nil {
+			log.Error("closing sensors", "error", cerr)
+		}
+	}()
+	if cfg.Outputs, err = openOutputs(env, o.outputs); err != nil {
+		return usage(cmd, err)
+	}
+	live := agent.NewLive(cfg)
+	stopMetrics, err := serveMetrics(o.metrics, live, log)
+	if err != nil {
+		return usage(cmd, errors.Join(err, closeOutputs(cfg.Outputs)))
+	}
+	defer stopMetrics()
+
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	files := &watched{paths: slices.Concat(o.rules, o.policies), every: 2 * time.Second}
+	watching, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		files.run(watching, hangup, changed)
+	}()
+	defer func() { stop(); <-ended }()
+	log.Info("watching", "node", cfg.Node, "sources", o.sources, "rules", len(cfg.Rules.Engine.Rules()), "policies", len(cfg.Rules.Policies.Policies), "outputs", len(cfg.Outputs))
+	return live.Run(ctx)
+}
+
+// usage points a wrong request to the help, where it has no better hint.
+func usage(cmd *cobra.Command, err error) error {
+	var hinted *seawall.Hinted
+	if !errors.Is(err, seawall.ErrUsage) || errors.As(err, &hinted) {
+		return err
+	}
+	return seawall.WithHint(err, "see '"+cmd.CommandPath()+" --help'")
+}
+
+func closeOutputs(list []*agent.Output) error {
+	var errs []error
+	for _, out := range list {
+		errs = append(errs, out.Handler.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// config makes of the flags what needs no file.
+func (o *runOptions) config(env *command.Env) (cfg agent.LiveConfig, err error) {
+	if o.auditLog != "" && !slices.Contains(o.sources, rules.SourceAudit) {
+		o.sources = append(o.sources, rules.SourceAudit)
+	}
+	for _, s := range o.sources {
+		if s != rules.SourceSyscall && s != rules.SourceAudit {
+			return cfg, fmt.Errorf("--source %q: want syscall or k8s_audit: %w", s, seawall.ErrUsage)
+		}
+		if s == rules.SourceAudit && o.auditLog == "" {
+			return cfg, fmt.Errorf("--source k8s_audit needs --audit-log FILE: %w", seawall.ErrUsage)
+		}
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return cfg, err
+	}
+	o.node = cmp.Or(o.node, env.Getenv("NODE_NAME"), host)
+	o.outputs.node, o.outputs.state = o.node, o.state
+	if o.outputs.maxSpool < 1 {
+		return cfg, fmt.Errorf("--output-spool %d: want 1 or more: %w", o.outputs.maxSpool, seawall.ErrUsage)
+	}
+	o.outputs.maxSpool <<= 20
+	rate, err := parseRate(o.rate)
+	if err != nil {
+		return cfg, err
+	}
+	for _, p := range slices.Concat(o.protected, o.excluded) {
+		if _, err := filepath.Match(p, ""); err != nil {
+			return cfg, fmt.Errorf("namespace %q: %w: %w", p, err, seawall.ErrUsage)
+		}
+	}
+	protected := o.protected
+	if own := env.Getenv("POD_NAMESPACE"); own != "" {
+		protected = append(slices.Clone(protected), own)
+	}
+	return agent.LiveConfig{
+		Tool: seawall.Tool{Name: "seawall-agent", Version: env.Version}, Node: o.node, Now: env.Now, Rate: rate,
+		Observers: []agent.Observer{&agent.Actors{}}, ExcludedNamespaces: o.excluded,
+		Response: respond.Config{DryRun: o.dryRun, Protected: protected, Host: o.host, Limits: respond.Limits()},
+	}, nil
+}
+
+// parseRate reads "60/1m".
+func parseRate(text string) (agent.Rate, error) {
+	if text == "0" {
+		return agent.Rate{}, nil
+	}
+	count, per, ok := strings.Cut(text, "/")
+	n, nerr := strconv.Atoi(count)
+	d, derr := time.ParseDuration(per)
+	if !ok || nerr != nil || derr != nil || n < 1 || d < time.Duration(n) {
+		return agent.Rate{}, fmt.Errorf("--rate %q: want a number and a time, as 60/1m, or 0: %w", text, seawall.ErrUsage)
+	}
+	return agent.Rate{Burst: n, Every: d / time.Duration(n)}, nil
+}
+
+// load reads rules and policies.
+func (o *runOptions) load() (*agent.Rules, error) {
+	engine, err := compileRules(o.rules)
+	if err != nil {
+		return nil, err
+	}
+	set := &policy.Set{}
+	if len(o.policies) > 0 {
+		if set, err = policy.Load(o.policies); err != nil {
+			return nil, err
+		}
+	}
+	return &agent.Rules{Engine: engine, Policies: set}, nil
+}
+
+// knowledge reads scan reports for what they say of images that may run here.
+func (o *runOptions) knowledge(set *policy.Set, now time.Time) (*incident.Knowledge, error) {
+	k := &incident.Knowledge{}
+	for _, name := range o.reports {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", err, seawall.ErrUnreadable)
+		}
+		report, _, err := sinkjson.Read(f)
+		f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		k.Add(report, prevention(set, report, now))
+	}
+	return k, nil
+}
+
+// prevention names the policies that stop what a report is about before it runs.
+func prevention(set *policy.Set, report *seawall.Report, now time.Time) (names []string) {
+	for _, phase := range []string{policy.PhaseBuild, policy.PhaseDeploy} {
+		for _, d := range set.Decide(policy.Reported(report, policy.Input{Phase: phase, Now: now, Exceptions: set.Exceptions})) {
+			if policy.Blocks(&d) && !slices.Contains(names, d.Policy) {
+				names = append(names, d.Policy)
+			}
+		}
+	}
+	return names
+}
+
+// serveMetrics serves /metrics and /healthz until stop is called; without an address nothing.
+func serveMetrics(address string, live *agent.Live, log *slog.Logger) (stop func(), err error) {
+	if address == "" {
+		return func() {}, nil
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("--metrics: %w: %w", err, seawall.ErrUsage)
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(live, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("metrics are not served any more", "error", err)
+		}
+	}()
+	log.Info("serving metrics", "address", l.Addr().String())
+	return func() {
+		server.Close()
+		<-ended
+	}, nil
+}
+
+// sensors are the open inputs and what belongs to them.
+type sensors struct{ closers []func() error }
+
+func (s *sensors) close() error {
+	var errs []error
+	for _, c := range slices.Backward(s.closers) {
+		errs = append(errs, c())
+	}
+	return errors.Join(errs...)
+}
+
+// open opens the sources.
+func (o *runOptions) open(ctx context.Context, cfg *agent.LiveConfig) (*sensors, error) {
+	s := &sensors{}
+	if slices.Contains(o.sources, rules.SourceAudit) {
+		if err := os.MkdirAll(o.state, 0o700); err != nil {
+			return s, seawall.WithHint(fmt.Errorf("%w: %w", err, seawall.ErrUsage), "--state DIR is where the place in the log is kept")
+		}
+		cfg.Sources = append(cfg.Sources, agent.NewAuditLog(&auditlog.Tail{Path: o.auditLog, Cursor: filepath.Join(o.state, "audit-log.place")}))
+	}
+	return s, nil
+}
