@@ -358,7 +358,7 @@ func (h *Handler) remember(ctx context.Context) {
 				}
 				break
 			}
-			h.write(context.WithoutCancel(ctx), pending)
+			h.write(ctx, pending)
 			return
 		}
 		if full {
@@ -368,11 +368,12 @@ func (h *Handler) remember(ctx context.Context) {
 	}
 }
 
+// write writes answers down, also when ctx has ended.
 func (h *Handler) write(ctx context.Context, reviews []store.Review) {
 	if len(reviews) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if err := h.config.Reviews.AddReviews(ctx, reviews); err != nil {
 		h.metrics.lost.Add(float64(len(reviews)))
