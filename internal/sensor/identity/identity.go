@@ -149,7 +149,7 @@ func (r *Resolver) Learn(cgroup uint64, path string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.known[cgroup] == nil && cgroup != 0 {
-		r.add(cgroup, strings.TrimSuffix(path, "/"))
+		r.add(cgroup, strings.Clone(strings.TrimSuffix(path, "/"))) // the path is the event's
 	}
 }
 
