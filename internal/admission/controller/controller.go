@@ -102,7 +102,7 @@ func New(c Config) (*Controller, error) {
 	}
 	k.snapshot.Store(empty)
 	k.resources.Store(&[]register.Resource{})
-	k.policies = watch.New(k.changed)
+	k.policies = watch.New(c.Now, k.changed)
 	k.statuses = &watch.Statuses{Client: k.dynamic, Policies: k.policies, Now: c.Now}
 	k.registry = &register.Registry{Client: k.typed.AdmissionregistrationV1()}
 	k.keeper = &certificate.Keeper{
@@ -168,7 +168,7 @@ func (k *Controller) Ready() error {
 }
 
 // changed takes in a new set of policies.
-func (k *Controller) changed(set *policy.Set) {
+func (k *Controller) changed(set *policy.Set, problems []watch.Problem) {
 	snapshot, err := admission.NewSnapshot(set, k.PodSecurity)
 	if err != nil {
 		k.Log.Error("policies: the ones before stay in force", "error", err)
@@ -177,7 +177,6 @@ func (k *Controller) changed(set *policy.Set) {
 	k.snapshot.Store(snapshot)
 	k.metrics.policies.Set(float64(len(set.Policies)))
 	k.metrics.exceptions.Set(float64(len(set.Exceptions)))
-	problems := k.policies.Problems()
 	k.metrics.problems.Set(float64(len(problems)))
 	for _, p := range problems {
 		k.Log.Warn("not in force as it is written", "kind", p.Kind, "name", p.Name, "field", p.Field, "error", p.Message)

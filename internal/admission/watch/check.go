@@ -43,6 +43,11 @@ func (p *Policies) judge(request *admissionv1.AdmissionRequest) *admissionv1.Adm
 	if mistake != nil {
 		return refuse(mistake.Error())
 	}
+	for _, e := range set.Exceptions {
+		if request.Operation == admissionv1.Create && !p.now().Before(e.Expires) {
+			return refuse("spec.expires: is in the past")
+		}
+	}
 	response := &admissionv1.AdmissionResponse{Allowed: true}
 	for _, warning := range set.Lint() {
 		response.Warnings = append(response.Warnings, place().ReplaceAllString(warning, ""))

@@ -1,6 +1,6 @@
 // Package watch keeps up with the policies, exceptions and namespaces of a cluster.
 //
-//	Policy, PolicyException -> parse (mistakes with their field) -> Snapshot, swapped whole -> Changed
+//	Policy, PolicyException -> parse (mistakes with their field) -> Snapshot, swapped whole
 //	decisions -> Seen -> status of the objects, every now and then
 //
 // A Policy with a mistake never harms the others: its status says what is wrong, and
@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/seawall-security/seawall/internal/admission/follow"
 	"github.com/seawall-security/seawall/internal/policy"
@@ -20,8 +21,8 @@ import (
 
 // Policies are the policies and exceptions of the cluster, compiled.
 type Policies struct {
-	// Changed is told of every new Snapshot, by one goroutine at a time.
-	Changed func(*policy.Set)
+	now     func() time.Time
+	changed func(*policy.Set, []Problem)
 
 	mu sync.Mutex
 	// policies and exceptions are by key: the name, for exceptions namespace/name.
@@ -42,9 +43,10 @@ type entry struct {
 	active    int64
 }
 
-// New makes an empty set; changed may be nil.
-func New(changed func(*policy.Set)) *Policies {
-	p := &Policies{Changed: changed, policies: map[string]*entry{}, exceptions: map[string]*entry{}}
+// New makes an empty set. changed is told of every new Snapshot and of what is not in
+// it, by one goroutine at a time; it must not ask the Policies anything.
+func New(now func() time.Time, changed func(*policy.Set, []Problem)) *Policies {
+	p := &Policies{now: now, changed: changed, policies: map[string]*entry{}, exceptions: map[string]*entry{}}
 	p.current.Store(&policy.Set{})
 	return p
 }
@@ -142,9 +144,7 @@ func (p *Policies) swap() {
 		}
 	}
 	p.current.Store(set)
-	if p.Changed != nil {
-		p.Changed(set)
-	}
+	p.changed(set, p.problems())
 }
 
 // Problem is an object that is not in force as it is written.
@@ -153,10 +153,8 @@ type Problem struct {
 	Mistake
 }
 
-// Problems are all there are, by kind and name.
-func (p *Policies) Problems() []Problem {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// problems are all there are, by kind and name.
+func (p *Policies) problems() []Problem {
 	var out []Problem
 	for _, s := range []struct {
 		kind    string

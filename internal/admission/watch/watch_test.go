@@ -45,6 +45,8 @@ func rule(name, when string) string {
 
 const exception = `{apiVersion: seawall.io/v1alpha1, kind: PolicyException, metadata: {name: e, namespace: shop}, spec: {policy: a, owner: us, reason: why, expires: "2026-12-31"}}`
 
+func clock() time.Time { return time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC) }
+
 func names(s *policy.Set) (out []string) {
 	for _, p := range s.Policies {
 		out = append(out, p.Name+": "+p.Rules[0].When)
@@ -56,8 +58,8 @@ func names(s *policy.Set) (out []string) {
 }
 
 func TestPolicies(t *testing.T) {
-	swaps := 0
-	p := New(func(*policy.Set) { swaps++ })
+	swaps, got := 0, []Problem(nil)
+	p := New(clock, func(_ *policy.Set, problems []Problem) { swaps, got = swaps+1, problems })
 	check := func(want ...string) {
 		t.Helper()
 		if diff := cmp.Diff(want, names(p.Snapshot())); diff != "" {
@@ -80,7 +82,6 @@ func TestPolicies(t *testing.T) {
 	p.OfPolicies().Set(object(t, 2, rule("b", "object.x +")))
 	check("a: object.y", "b: object.x", "shop/e")
 	want := []Problem{{"Policy", "b", Mistake{Field: "spec.rules[0].when"}}}
-	got := p.Problems()
 	if len(got) == 1 && strings.Contains(got[0].Message, "Syntax error") {
 		got[0].Message = ""
 	}
@@ -94,7 +95,7 @@ func TestPolicies(t *testing.T) {
 	check("b: object.z")
 	p.OfPolicies().Replace(nil) // a watch was lost, and everything went meanwhile
 	check()
-	if diff := cmp.Diff([]string{"a: object.y", "b: object.x", "shop/e"}, names(before)); diff != "" || len(p.Problems()) > 0 {
+	if diff := cmp.Diff([]string{"a: object.y", "b: object.x", "shop/e"}, names(before)); diff != "" || len(got) > 0 {
 		t.Errorf("a snapshot changed: %s", diff)
 	}
 }
@@ -117,7 +118,7 @@ func TestMistakesNameTheirField(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	p := New(nil)
+	p := New(clock, func(*policy.Set, []Problem) {})
 	p.OfPolicies().Replace([]follow.Object{object(t, 1, rule("a", "object.x"))})
 	ask := func(text string) *admissionv1.AdmissionResponse {
 		t.Helper()
@@ -125,7 +126,7 @@ func TestCheck(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		body, err := json.Marshal(admissionv1.AdmissionReview{Request: &admissionv1.AdmissionRequest{UID: "u", Object: runtime.RawExtension{Raw: raw}}})
+		body, err := json.Marshal(admissionv1.AdmissionReview{Request: &admissionv1.AdmissionRequest{UID: "u", Operation: admissionv1.Create, Object: runtime.RawExtension{Raw: raw}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,6 +153,9 @@ func TestCheck(t *testing.T) {
 	if r := ask(strings.Replace(exception, "policy: a", "policy: z", 1)); !r.Allowed || len(r.Warnings) != 1 {
 		t.Errorf("%+v", r)
 	}
+	if r := ask(strings.Replace(exception, "2026-12-31", "2026-11-20", 1)); r.Allowed || r.Result.Message != "spec.expires: is in the past" {
+		t.Errorf("%+v", r)
+	}
 	for _, body := range []string{"", "{}", "[", `{"request": {"object": []}}`, strings.Repeat("[", 100_000)} {
 		w := httptest.NewRecorder()
 		p.Check(w, httptest.NewRequest("POST", "/check", strings.NewReader(body)))
@@ -168,11 +172,10 @@ func TestStatuses(t *testing.T) {
 	client := fake.NewSimpleDynamicClientWithCustomListKinds(scheme,
 		map[schema.GroupVersionResource]string{PoliciesResource(): "PolicyList", ExceptionsResource(): "PolicyExceptionList"},
 		&unstructured.Unstructured{Object: runtime.DeepCopyJSON(good)}, &unstructured.Unstructured{Object: runtime.DeepCopyJSON(bad)}, &unstructured.Unstructured{Object: runtime.DeepCopyJSON(ex)})
-	p := New(nil)
+	p := New(clock, func(*policy.Set, []Problem) {})
 	p.OfPolicies().Replace([]follow.Object{good, bad})
 	p.OfExceptions().Replace([]follow.Object{ex})
-	now := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
-	s := &Statuses{Client: client, Policies: p, Now: func() time.Time { return now }}
+	s := &Statuses{Client: client, Policies: p, Now: clock}
 	s.Seen(&seawall.Decision{Policy: "a"})
 	s.Seen(&seawall.Decision{Policy: "a", Exception: "shop/e"})
 	s.Seen(&seawall.Decision{Policy: "gone"})
