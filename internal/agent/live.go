@@ -46,12 +46,15 @@ type Counter struct {
 }
 
 // The fates of events. Lost ones nobody has seen; limited ones are of workloads
-// that made more than their share.
+// that made more than their share; unidentified ones were judged before their
+// container was known.
 const (
 	FateEmitted  = "emitted"
 	FateFiltered = "filtered"
 	FateLimited  = "limited"
 	FateLost     = "lost"
+
+	FateUnidentified = "unidentified"
 )
 
 // Observer sees all events beside the rules. It is called by one goroutine at a time.
@@ -94,8 +97,6 @@ type LiveConfig struct {
 	ExcludedNamespaces []string
 	Rate               Rate
 	Knowledge          *incident.Knowledge
-	// Started is called once all sources run.
-	Started func() error
 	// StatusEvery is how often the stream tells how sources fare; 0 is a minute.
 	StatusEvery time.Duration
 	Log         *slog.Logger
@@ -182,11 +183,6 @@ func (l *Live) Run(ctx context.Context) error {
 	working, done := context.WithCancel(context.WithoutCancel(ctx))
 	rest.Go(func() { l.desk.work(working) })
 	rest.Go(func() { l.reload(running) })
-	if l.Started != nil {
-		if err := l.Started(); err != nil {
-			stop(err)
-		}
-	}
 	<-running.Done()
 	late := time.AfterFunc(patience, done)
 	sources.Wait()

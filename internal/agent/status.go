@@ -56,7 +56,7 @@ func (d *desk) statuses() {
 	for _, s := range d.Sources {
 		var lost []string
 		for _, c := range d.sums(s) {
-			if c.N > 0 && (c.Fate == FateLost || c.Fate == FateLimited) {
+			if c.N > 0 && c.Fate != FateEmitted && c.Fate != FateFiltered {
 				lost = append(lost, fmt.Sprintf("%d events %s", c.N, c.Fate))
 			}
 		}

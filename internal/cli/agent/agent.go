@@ -102,7 +102,7 @@ FILE - is standard input. Without --rules Seawall's own rules judge.`,
 }
 
 func addRules(cmd *cobra.Command, files *[]string) {
-	cmd.Flags().StringArrayVar(files, "rules", nil, "rule files in Falco's language; repeatable, a later one changes earlier ones\n(default: Seawall's own)")
+	cmd.Flags().StringArrayVar(files, "rules", nil, "rule files in Falco's language; repeatable, a later one changes earlier ones;\nown stands for Seawall's rules, which are the default")
 }
 
 func replay(cmd *cobra.Command, env *command.Env, engine *rules.Engine, source, format, name string) error {
@@ -147,12 +147,19 @@ func load(cmd *cobra.Command, names []string) (*rules.Engine, error) {
 	return engine, err
 }
 
+// ownRules stands for Seawall's own rules among rule files.
+const ownRules = "own"
+
 func compileRules(names []string) (*rules.Engine, error) {
 	files := rules.Own()
 	if len(names) > 0 {
 		files = nil
 	}
 	for _, name := range names {
+		if name == ownRules {
+			files = append(files, rules.Own()...)
+			continue
+		}
 		data, err := os.ReadFile(name)
 		if err != nil {
 			return nil, err

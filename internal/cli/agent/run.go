@@ -25,11 +25,13 @@ import (
 	"github.com/seawall-security/seawall/internal/agent"
 	"github.com/seawall-security/seawall/internal/agent/incident"
 	"github.com/seawall-security/seawall/internal/agent/respond"
+	"github.com/seawall-security/seawall/internal/agent/syscalls"
 	"github.com/seawall-security/seawall/internal/cli/command"
 	"github.com/seawall-security/seawall/internal/detect/rules"
 	"github.com/seawall-security/seawall/internal/policy"
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/sensor/auditlog"
+	"github.com/seawall-security/seawall/internal/sensor/identity"
 	sinkjson "github.com/seawall-security/seawall/internal/sink/json"
 )
 
@@ -307,5 +309,24 @@ func (o *runOptions) open(ctx context.Context, cfg *agent.LiveConfig) (*sensors,
 		}
 		cfg.Sources = append(cfg.Sources, agent.NewAuditLog(&auditlog.Tail{Path: o.auditLog, Cursor: filepath.Join(o.state, "audit-log.place")}))
 	}
+	if slices.Contains(o.sources, rules.SourceSyscall) {
+		source, err := syscalls.New(syscalls.Config{Node: cfg.Node, CRI: cmp.Or(o.cri, identity.FindSocket("/"))})
+		if err != nil {
+			return s, errors.Join(err, s.close())
+		}
+		s.closers = append(s.closers, source.Close)
+		cfg.Sources = append(cfg.Sources, source)
+		s.runtime(ctx, source, cfg.Log)
+	}
 	return s, nil
+}
+
+// runtime tells whether the container runtime answers.
+func (*sensors) runtime(ctx context.Context, source *syscalls.Source, log *slog.Logger) {
+	name, err := source.Runtime(ctx)
+	if err != nil {
+		log.Warn("the container runtime does not answer: containers are known by their cgroups alone until it does", "error", err)
+		return
+	}
+	log.Info("container runtime", "name", name)
 }

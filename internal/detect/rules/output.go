@@ -115,7 +115,7 @@ func (o *Output) Shown(r Record) map[string]any {
 			continue
 		}
 		text := p.value(r, &v)
-		out[p.ref.String()] = text
+		out[p.ref.String()] = strings.Clone(text) // the event's texts are used again
 		switch {
 		case text == missing:
 			out[p.ref.String()] = nil

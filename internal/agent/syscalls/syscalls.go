@@ -1,0 +1,143 @@
+// Package syscalls is the kernel as a source of the agent's events: the BPF sensor,
+// the processes and containers its events are of, and what is kept of them beside
+// the rules.
+//
+//	sensor/kernel -> sensor/node (process, identity) -> Source.Run's emit
+package syscalls
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/seawall-security/seawall/internal/agent"
+	"github.com/seawall-security/seawall/internal/seawall"
+	"github.com/seawall-security/seawall/internal/sensor/identity"
+	"github.com/seawall-security/seawall/internal/sensor/kernel"
+	"github.com/seawall-security/seawall/internal/sensor/node"
+)
+
+// Config is what a Source is made of.
+type Config struct {
+	// Node is this node's name.
+	Node string
+	// CRI is the socket of the container runtime; "" is none: containers are known by their cgroups.
+	CRI string
+	// Attached is called once events are being recorded; nil is nothing.
+	Attached func() error
+	// Also sees every event before the rules do; nil is nobody.
+	Also func(e *node.Event)
+	// Types are event types that Also needs beside those of the rules.
+	Types []string
+}
+
+// Source implements agent.Source.
+type Source struct {
+	Config
+	cri    *identity.CRI
+	ids    *identity.Resolver
+	stream *node.Stream
+	sensor *kernel.Sensor
+}
+
+// New loads the sensor. Close gives back what it opened.
+func New(cfg Config) (*Source, error) {
+	s := &Source{Config: cfg}
+	if cfg.CRI != "" {
+		s.cri = identity.NewCRI(cfg.CRI)
+	}
+	var err error
+	if s.ids, err = identity.New(identity.Config{CRI: s.cri}); err != nil {
+		return nil, errors.Join(fmt.Errorf("containers: %w", err), s.Close())
+	}
+	if s.stream, err = node.New(node.Config{Node: cfg.Node, Identity: s.ids}); err != nil {
+		return nil, errors.Join(fmt.Errorf("processes: %w", err), s.Close())
+	}
+	if s.sensor, err = kernel.New(kernel.Config{Started: s.attached}); err != nil {
+		return nil, errors.Join(seawall.WithHint(fmt.Errorf("kernel sensor: %w", err), "seawall-agent check shows what this kernel and these privileges allow"), s.Close())
+	}
+	return s, nil
+}
+
+// attached fills the process tree when no event is missed any more.
+func (s *Source) attached() error {
+	if err := s.stream.Scan(); err != nil {
+		return err
+	}
+	if s.Attached != nil {
+		return s.Attached()
+	}
+	return nil
+}
+
+// Name implements agent.Source.
+func (*Source) Name() string { return seawall.SourceSyscall }
+
+// Run implements agent.Source.
+func (s *Source) Run(ctx context.Context, f seawall.EventFilter, emit func(agent.Event)) error {
+	var wait sync.WaitGroup
+	asking, stop := context.WithCancel(ctx)
+	wait.Go(func() { s.ids.Run(asking) })
+	defer wait.Wait()
+	defer stop()
+	return s.stream.Run(ctx, s.sensor, s.with(f), func(e *node.Event) {
+		if s.Also != nil {
+			s.Also(e)
+		}
+		emit(e)
+	})
+}
+
+// SetFilter implements agent.Source.
+func (s *Source) SetFilter(f seawall.EventFilter) error { return s.sensor.SetFilter(s.with(f)) }
+
+// with adds the types that are needed beside the rules'.
+func (s *Source) with(f seawall.EventFilter) seawall.EventFilter {
+	if f.Types != nil {
+		f.Types = append(f.Types[:len(f.Types):len(f.Types)], s.Types...)
+	}
+	return f
+}
+
+// Counters implements agent.Source.
+func (s *Source) Counters() []agent.Counter {
+	var out []agent.Counter
+	counts, err := s.sensor.Counters()
+	if err != nil {
+		return nil
+	}
+	for t, c := range counts {
+		name := t.String()
+		out = append(out, agent.Counter{Fate: agent.FateEmitted, Type: name, N: c.Emitted}, agent.Counter{Fate: agent.FateFiltered, Type: name, N: c.Filtered},
+			agent.Counter{Fate: agent.FateLimited, Type: name, N: c.Limited}, agent.Counter{Fate: agent.FateLost, Type: name, N: c.Lost})
+	}
+	return append(out, agent.Counter{Fate: agent.FateLost, Type: "damaged", N: s.sensor.Damaged()}, agent.Counter{Fate: agent.FateUnidentified, N: s.stream.Stats().Early})
+}
+
+// Runtime is the container runtime's name and version.
+func (s *Source) Runtime(ctx context.Context) (string, error) {
+	if s.cri == nil {
+		return "none", nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	name, version, err := s.cri.Version(ctx)
+	return name + " " + version, err
+}
+
+// Close implements io.Closer. Run must have returned.
+func (s *Source) Close() error {
+	var errs []error
+	if s.sensor != nil {
+		errs = append(errs, s.sensor.Close())
+	}
+	if s.ids != nil {
+		errs = append(errs, s.ids.Close())
+	}
+	if s.cri != nil {
+		s.cri.Close()
+	}
+	return errors.Join(errs...)
+}
