@@ -318,9 +318,9 @@ func (e *Event) claimedAddress(b []byte) {
 	switch {
 	case family == afUnix && e.Socket.Path == "":
 		e.Socket.Path = unixPath(b[2:])
-	case family == afInet && len(b) >= 8 && !to.IsValid():
+	case family == afInet && len(b) >= 8 && to.Port() == 0:
 		*to = addrPort(family, b[4:8], binary.BigEndian.Uint16(b[2:]))
-	case family == afInet6 && len(b) >= 24 && !to.IsValid():
+	case family == afInet6 && len(b) >= 24 && to.Port() == 0:
 		*to = addrPort(family, b[8:24], binary.BigEndian.Uint16(b[2:]))
 	}
 }

@@ -447,13 +447,14 @@ __noinline int resolve(__u64 dentry_address, __u64 mnt_address)
 	struct scratch *s = get_scratch();
 	struct mount *mnt, *up;
 	const unsigned char *name;
-	__u32 pos = TEXT_MAX, len;
+	__u32 pos, len;
 
 	if (!s)
 		return 0;
 	root_dentry = BPF_CORE_READ(task, fs, root.dentry);
 	root_mnt = BPF_CORE_READ(task, fs, root.mnt);
 	mnt = (void *)vfs - bpf_core_field_offset(struct mount, mnt);
+	s->pos = TEXT_MAX;
 	for (int i = 0; i < DEPTH_MAX; i++) {
 		if (dentry == root_dentry && vfs == root_mnt)
 			break;
@@ -470,28 +471,28 @@ __noinline int resolve(__u64 dentry_address, __u64 mnt_address)
 		}
 		len = BPF_CORE_READ(dentry, d_name.len) & NAME_MAX;
 		name = BPF_CORE_READ(dentry, d_name.name);
+		// In memory, where the verifier does not follow it: it would look at every depth apart.
+		pos = s->pos;
 		if (dentry == parent) {
-			pos -= len;
-			pos &= TEXT_MAX - 1;
-			if (pos)
-				bpf_probe_read_kernel(&s->path[pos], len, name);
+			pos = (pos - len) & (TEXT_MAX - 1);
+			bpf_probe_read_kernel(&s->path[pos], len, name);
+			s->pos = pos;
 			break;
 		}
 		if (pos < len + 2) {
 			s->flags |= FLAG_PATH_CUT;
 			break;
 		}
-		pos -= len + 1;
-		pos &= TEXT_MAX - 1;
+		pos = (pos - len - 1) & (TEXT_MAX - 1);
 		s->path[pos] = '/';
 		bpf_probe_read_kernel(&s->path[pos + 1], len, name);
+		s->pos = pos;
 		dentry = parent;
 	}
-	if (pos == TEXT_MAX || pos == 0) {
-		pos = TEXT_MAX - 1;
-		s->path[pos] = '/';
+	if (s->pos == TEXT_MAX || s->pos == 0) {
+		s->pos = TEXT_MAX - 1;
+		s->path[TEXT_MAX - 1] = '/';
 	}
-	s->pos = pos;
 	return 0;
 }
 
