@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -86,13 +87,13 @@ func (h *Handler) learn(ctx context.Context, q *question) {
 		learn := func() {
 			image, from := &q.in.Images[i], from
 			from.Name = image.Name
-			defer func() {
-				if p := recover(); p != nil {
-					h.config.Log.Error("image panicked", "image", image.Name, "panic", fmt.Sprint(p))
-					image.Unscanned, image.Unreached = "an internal error", "an internal error"
-				}
-			}()
-			seen[i] = h.images.learn(ctx, image, from, set, &wants, wait)
+			err := safely(h.config.Log, func() error {
+				seen[i] = h.images.learn(ctx, image, from, set, &wants, wait)
+				return nil
+			})
+			if err != nil {
+				image.Unscanned, image.Unreached = err.Error(), err.Error()
+			}
 		}
 		if i == len(q.in.Images)-1 { // one of them needs no goroutine
 			learn()
@@ -134,11 +135,69 @@ func (h *Handler) controls(ctx context.Context, q *question) ([]seawall.Finding,
 	if len(h.config.Detectors) == 0 {
 		return nil, nil
 	}
+	resource := q.resource()
+	if q.Group != "" || q.Kind != "Pod" {
+		return h.detect(ctx, q, resource)
+	}
+	key, err := likeness(q.in.Object)
+	if err != nil {
+		return nil, err
+	}
+	found, err := h.found.get(ctx, key, func(ctx context.Context) ([]seawall.Finding, time.Duration, error) {
+		findings, err := h.detect(ctx, q, resource)
+		return findings, keepFindings, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	findings := slices.Clone(found)
+	for i := range findings {
+		f := &findings[i]
+		location := *f.Location
+		location.Resource = resource
+		f.Location, f.Locations = &location, []seawall.Location{location}
+		f.ID = identity(f)
+	}
+	return findings, nil
+}
+
+// keepFindings is how long the findings of a pod count for pods like it.
+const keepFindings = 10 * time.Minute
+
+// likeness is equal for pods that differ in nothing but their name and the name of
+// their token's volume: what a controller makes of one template.
+func likeness(pod map[string]any) (string, error) {
+	alike := maps.Clone(pod)
+	if meta, ok := pod["metadata"].(map[string]any); ok {
+		meta = maps.Clone(meta)
+		for _, key := range []string{"name", "uid", "creationTimestamp", "managedFields", "resourceVersion"} {
+			delete(meta, key)
+		}
+		alike["metadata"] = meta
+	}
+	text, err := json.Marshal(alike)
+	if err != nil {
+		return "", fmt.Errorf("the object: %w", err)
+	}
+	const token, random = "kube-api-access-", 5
+	for rest := text; ; {
+		i := bytes.Index(rest, []byte(token))
+		if i < 0 || len(rest) < i+len(token)+random {
+			break
+		}
+		rest = rest[i+len(token):]
+		clear(rest[:random])
+	}
+	sum := sha256.Sum256(text)
+	return string(sum[:]), nil
+}
+
+// detect has all detectors judge the question's object.
+func (h *Handler) detect(ctx context.Context, q *question, resource string) ([]seawall.Finding, error) {
 	object, err := json.Marshal(q.in.Object)
 	if err != nil {
 		return nil, fmt.Errorf("the object: %w", err)
 	}
-	resource := q.resource()
 	_, name, _ := cutLast(resource, "/")
 	o := seawall.Object{APIVersion: text(q.in.Object, "apiVersion"), Kind: q.Kind, Namespace: q.in.NamespaceName, Name: name, JSON: object}
 	facts := detect.Facts{Asset: seawall.Asset{ID: "cluster:" + h.config.Cluster, Kind: seawall.AssetManifests, Name: h.config.Cluster}, Objects: []seawall.Object{o}, Now: q.in.Now}
@@ -157,7 +216,7 @@ func (h *Handler) controls(ctx context.Context, q *question) ([]seawall.Finding,
 			if h.config.Frameworks != nil {
 				f.Frameworks = h.config.Frameworks(f, facts.Now)
 			}
-			f.ID = identity(facts.Asset.ID, f)
+			f.ID = identity(f)
 			findings = append(findings, *f)
 		}
 	}
@@ -172,7 +231,7 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 }
 
 // identity is a finding's identifier: the same for the same problem at the same place.
-func identity(asset string, f *seawall.Finding) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{asset, string(f.Kind), f.Rule, f.Location.Resource, f.Location.Field, f.Evidence}, "\x00")))
+func identity(f *seawall.Finding) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{f.Asset, string(f.Kind), f.Rule, f.Location.Resource, f.Location.Field, f.Evidence}, "\x00")))
 	return hex.EncodeToString(sum[:16])
 }

@@ -26,6 +26,7 @@ import (
 type Handler struct {
 	config  Config
 	images  *images
+	found   *cache[[]seawall.Finding]
 	metrics *metrics
 	room    *semaphore.Weighted
 	reviews chan store.Review
@@ -60,7 +61,10 @@ func New(c Config) (*Handler, error) {
 	if h.metrics, err = newMetrics(c.Metrics, h); err != nil {
 		return nil, fmt.Errorf("admission: metrics: %w", err)
 	}
-	h.images, err = newImages(&h.config, h.metrics)
+	if h.images, err = newImages(&h.config, h.metrics); err != nil {
+		return nil, err
+	}
+	h.found, err = newCache[[]seawall.Finding]("findings", &h.config, h.metrics)
 	return h, err
 }
 

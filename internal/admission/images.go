@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"runtime/debug"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -30,6 +32,7 @@ type cache[T any] struct {
 	entries *lru.Cache[string, entry[T]]
 	flight  singleflight.Group
 	now     func() time.Time
+	log     *slog.Logger
 	hit     func(cache string, hit bool)
 }
 
@@ -37,6 +40,14 @@ type entry[T any] struct {
 	value T
 	err   error
 	until time.Time
+}
+
+func newCache[T any](name string, c *Config, m *metrics) (*cache[T], error) {
+	entries, err := lru.New[string, entry[T]](c.Limits.Images)
+	if err != nil {
+		return nil, fmt.Errorf("limits: images %d: %w", c.Limits.Images, err)
+	}
+	return &cache[T]{name: name, entries: entries, now: c.Now, log: c.Log, hit: m.cached}, nil
 }
 
 // get is the answer to a key: a kept one, or ask's, which says how long it may be kept.
@@ -51,7 +62,12 @@ func (c *cache[T]) get(ctx context.Context, key string, ask func(context.Context
 		// The question is everybody's: it outlives who asked first.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxAsk)
 		defer cancel()
-		value, keep, err := safely(ctx, ask)
+		var value T
+		var keep time.Duration
+		err := safely(c.log, func() (err error) {
+			value, keep, err = ask(ctx)
+			return err
+		})
 		if err != nil {
 			keep = keepError
 		}
@@ -71,15 +87,20 @@ func (c *cache[T]) get(ctx context.Context, key string, ask func(context.Context
 	}
 }
 
-// safely makes a panic an error: it must not take down others' reviews.
-func safely[T any](ctx context.Context, ask func(context.Context) (T, time.Duration, error)) (value T, keep time.Duration, err error) {
+// safely makes a panic an error: it must not take down others' reviews. What it says
+// may quote objects, and is for the log.
+func safely(log *slog.Logger, do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			log.Error("panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = errInternal
 		}
 	}()
-	return ask(ctx)
+	return do()
 }
+
+// errInternal is all that users are told of a panic.
+var errInternal = errors.New("an internal error")
 
 // maxAsk bounds a question to a registry or the store.
 const maxAsk = 30 * time.Second
@@ -104,17 +125,12 @@ type verdict struct {
 
 func newImages(c *Config, m *metrics) (*images, error) {
 	i := &images{config: c, scans: newScans(c, m)}
-	digests, err1 := lru.New[string, entry[string]](c.Limits.Images)
-	signed, err2 := lru.New[string, entry[*seawall.Verification]](c.Limits.Images)
-	verdicts, err3 := lru.New[string, entry[*verdict]](c.Limits.Images)
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return nil, fmt.Errorf("limits: images %d: %w", c.Limits.Images, err)
-	}
-	i.digests = &cache[string]{name: "digest", entries: digests, now: c.Now, hit: m.cached}
-	i.signed = &cache[*seawall.Verification]{name: "signature", entries: signed, now: c.Now, hit: m.cached}
-	i.verdicts = &cache[*verdict]{name: "verdict", entries: verdicts, now: c.Now, hit: m.cached}
-	i.scans.done = func(digest string) { verdicts.Remove(digest) }
-	return i, nil
+	var errs [3]error
+	i.digests, errs[0] = newCache[string]("digest", c, m)
+	i.signed, errs[1] = newCache[*seawall.Verification]("signature", c, m)
+	i.verdicts, errs[2] = newCache[*verdict]("verdict", c, m)
+	i.scans.done = func(digest string) { i.verdicts.entries.Remove(digest) }
+	return i, errors.Join(errs[:]...)
 }
 
 // learn fills in what the policies want to know of an image. wait says whether one that

@@ -164,7 +164,7 @@ func TestWait(t *testing.T) {
 		"too late":        {"  failure: closed\n", 20 * time.Second, nil, false, "takes longer than the API server waits"},
 		"failed, open":    {"", time.Second, errors.New("no such layer"), true, "its scan failed: no such layer"},
 		"failed":          {"  failure: closed\n", time.Second, errors.New("no such layer"), false, "its scan failed: no such layer"},
-		"panicked, open":  {"", -1, nil, true, "its scan failed: panic"},
+		"panicked, open":  {"", -1, nil, true, "its scan failed: an internal error"},
 		"too late, audit": {"  failure: closed\n  mode: audit\n", 20 * time.Second, nil, true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,7 +3,6 @@ package admission
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -122,7 +121,7 @@ func (s *scans) run(ctx context.Context) {
 
 func (s *scans) scan(ctx context.Context, job *scan) {
 	digest := job.image.Digest
-	err := s.verdict(ctx, job.image)
+	err := safely(s.config.Log, func() error { return s.verdict(ctx, job.image) })
 	if err == nil {
 		s.failed.Remove(digest)
 		s.done(digest)
@@ -142,12 +141,7 @@ func (s *scans) scan(ctx context.Context, job *scan) {
 }
 
 // verdict scans an image and keeps what it came to.
-func (s *scans) verdict(ctx context.Context, image Image) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
+func (s *scans) verdict(ctx context.Context, image Image) error {
 	v, err := s.config.Scanner.Scan(ctx, image)
 	if err != nil {
 		return err

@@ -290,6 +290,18 @@ func (e *Environment) Input() *Input {
 	return in
 }
 
+// For is an input of an environment that was extended from in's, with the same values.
+func (in *Input) For(e *Environment) *Input {
+	values := make([]ref.Val, len(e.lazy))
+	copy(values, in.values.values)
+	for i := range values[:len(in.values.lazy)] {
+		if in.values.lazy[i] != nil {
+			values[i] = nil
+		}
+	}
+	return &Input{activation{names: e.variables, values: values, lazy: e.lazy}, e.records}
+}
+
 // Set gives a variable a plain Go value: nil, bool, a number, string, time.Time,
 // []any, map[string]any, map[string]string, a pointer to a struct of a declared
 // type, or a Value of these. Nothing is copied.

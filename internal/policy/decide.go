@@ -80,8 +80,19 @@ func (p *Policy) decide(in *Input, observe func(*Observed)) []seawall.Decision {
 
 func (p *Policy) cases(in *Input, observe func(*Observed)) *cases {
 	c := &cases{policy: p, in: in, observe: observe}
-	c.values = c.input(p.environment)
+	if in.values != nil {
+		c.values = in.values.For(p.environment)
+	} else {
+		c.values = c.input(p.environment)
+	}
 	return c
+}
+
+// prepare gives the input its values once, for the environments of many policies.
+func (in *Input) prepare() {
+	if env, err := environment(); err == nil {
+		in.values = (&cases{in: in}).input(env)
+	}
 }
 
 // concerns says whether the policy is for the input with these of its images: it
@@ -97,17 +108,22 @@ func (c *cases) input(env *expression.Environment) *expression.Input {
 	c.whole(values)
 	values.Set("phase", in.Phase)
 	values.Set("now", in.Now)
-	for name, m := range map[string]map[string]any{"object": in.Object, "request": in.Request, "namespaceObject": in.Namespace} {
-		values.Set(name, expression.Unknown(name))
-		if m != nil {
-			values.Set(name, m)
-		}
-	}
+	setObject(values, "object", in.Object)
+	setObject(values, "request", in.Request)
+	setObject(values, "namespaceObject", in.Namespace)
 	values.Set("workload", expression.Unknown("workload"))
 	if in.Workload != nil {
 		values.Set("workload", in.Workload)
 	}
 	return values
+}
+
+func setObject(values *expression.Input, name string, object map[string]any) {
+	if object == nil {
+		values.Set(name, expression.Unknown(name))
+	} else {
+		values.Set(name, object)
+	}
 }
 
 // whole gives asset and image the values they have for the input as a whole.

@@ -64,7 +64,7 @@ func (g *Gate) Judge(asset *seawall.Asset, packages int, findings []seawall.Find
 
 // About is the input with an object, the workload it is and the images it runs.
 func (in Input) About(object map[string]any) Input {
-	in.Object, in.Workload = object, WorkloadOf(object)
+	in.Object, in.Workload, in.values = object, WorkloadOf(object), nil
 	in.NamespaceName, _ = at(object, "metadata")["namespace"].(string)
 	in.Images = in.Workload.images()
 	return in

@@ -167,6 +167,9 @@ type Input struct {
 	Exceptions []*Exception
 	// Mutator carries mutations out; without one they fail.
 	Mutator Mutator
+
+	// values are the input's as expressions see them, where many policies share them.
+	values *expression.Input
 }
 
 // Image is what is known of an image, by its reference alone or by a scan.
@@ -254,6 +257,7 @@ type ReadNative func(documents []Source) (Native, error)
 // Decide gives the decisions of all policies, in their order.
 func (s *Set) Decide(in Input) []seawall.Decision {
 	in.Exceptions = s.Exceptions
+	in.prepare()
 	var decisions []seawall.Decision
 	for _, p := range s.Policies {
 		decisions = append(decisions, p.Decide(in)...)
