@@ -127,8 +127,9 @@ func actNames(dir string) error {
 	must(unix.Chdir("/"))
 	must(unix.Unlink(dir + "/b"))
 	if runtime.GOARCH == "amd64" {
-		unix.Syscall(82, path0(dir+"/c"), path0(dir+"/d"), 0) // rename
-		unix.Syscall(unix.SYS_LINK, path0("relative"), path0(dir+"/e"), 0)
+		const rename, link = 82, 86 // not on other architectures
+		unix.Syscall(rename, path0(dir+"/c"), path0(dir+"/d"), 0)
+		unix.Syscall(link, path0("relative"), path0(dir+"/e"), 0)
 	}
 	unix.Syscall(unix.SYS_UNLINKAT, ^uintptr(99), 1, 0) // neither descriptor nor memory
 	return nil

@@ -80,7 +80,7 @@ type Event struct {
 	Exec Exec
 	// Child is whom a fork, vfork, clone, clone3 made.
 	Child Child
-	// Payload is the start (511 bytes) of what was sent or received on port 53, for ParseDNS.
+	// Payload is the start (511 bytes) of what was sent or received on port 53: a DNS message.
 	Payload string
 }
 

@@ -1077,7 +1077,8 @@ int BPF_PROG(handle_open, struct pt_regs *regs, long ret)
 	if (!s || !set)
 		return 0;
 	use = open_use(open_flags_of(s));
-	all = use == USE_READ ? set->all_reads : set->all_writes;
+	// Without a path (open_by_handle_at) every one is wanted.
+	all = s->call.path == ARG_NONE || (use == USE_READ ? set->all_reads : set->all_writes);
 	if (ret >= 0) {
 		f = file_of(ret);
 		if (!f || (!all && is_sink(f)))
