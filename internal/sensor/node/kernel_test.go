@@ -162,7 +162,7 @@ func TestKernel(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	exec := l.wait(t, "cat", func(e *seawall.Event) bool { return e.Type == "execve" && e.Fields["proc.name"] == "cat" })
+	cat := l.wait(t, "cat", func(e *seawall.Event) bool { return e.Type == "execve" && e.Fields["proc.name"] == "cat" })
 	want := map[string]any{
 		"proc.pname": "dash", "proc.args": "/etc/shadow", "proc.cmdline": "cat /etc/shadow", "proc.exe": "cat", "proc.exepath": "/usr/bin/cat", "proc.cwd": work + "/",
 		"evt.res": "SUCCESS", "evt.rawres": int64(0), "user.uid": int64(0), "user.name": "root", "group.name": "root", "container.id": containerID[:12], "evt.hostname": "n1",
@@ -170,12 +170,12 @@ func TestKernel(t *testing.T) {
 	}
 	got := map[string]any{}
 	for name := range want {
-		got[name] = exec.Fields[name]
+		got[name] = cat.Fields[name]
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("cat (-want +got)\n%s", diff)
 	}
-	if names := exec.Fields["proc.aname"].([]string); len(names) < 4 || !cmp.Equal(names[:3], []string{"cat", "dash", "bash"}) || !strings.HasPrefix(names[3], "node.test") {
+	if names := cat.Fields["proc.aname"].([]string); len(names) < 4 || !cmp.Equal(names[:3], []string{"cat", "dash", "bash"}) || !strings.HasPrefix(names[3], "node.test") {
 		t.Errorf("ancestors: %q", names)
 	}
 	open := l.wait(t, "opening shadow", func(e *seawall.Event) bool { return e.Fields["fd.name"] == "/etc/shadow" })

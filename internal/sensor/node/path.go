@@ -34,7 +34,9 @@ func (e *Event) absolute(dir, path string) string {
 			return path
 		}
 	} else if dir == "" {
-		dir = e.Process.Program.CWD
+		if dir = e.Process.Program.CWD; dir == "" {
+			return path
+		}
 	}
 	from := len(e.scratch)
 	e.scratch = appendClean(appendClean(e.scratch, from, dir), from, path)

@@ -20,11 +20,8 @@ type user struct{ name, home, shell string }
 type accounts struct {
 	users  map[uint32]*user
 	groups map[uint32]string
-	read   time.Time
+	until  time.Time // when to read them anew
 }
-
-// none are the accounts of a root that cannot be read.
-var none = &accounts{}
 
 func (a *accounts) user(uid uint32) *user   { return a.users[uid] }
 func (a *accounts) group(gid uint32) string { return a.groups[gid] }
@@ -35,8 +32,8 @@ const (
 	// maxAccounts bounds the accounts of one, maxAccountFile the bytes read.
 	maxAccounts    = 4096
 	maxAccountFile = 1 << 20
-	// staleAccounts is how long they are believed.
-	staleAccounts = time.Minute
+	// staleAccounts is how long they are believed, retryAccounts how long it is believed that they cannot be read.
+	staleAccounts, retryAccounts = time.Minute, time.Second
 )
 
 // users are the accounts as the event's process sees them: of its container's root
@@ -48,17 +45,19 @@ func (s *Stream) users(e *Event) *accounts {
 	}
 	now := e.When()
 	known := s.accounts[key]
-	if known != nil && now.Sub(known.read) < staleAccounts {
+	if known != nil && now.Before(known.until) {
 		return known
 	}
 	read := readAccounts(filepath.Join(s.cfg.Proc, strconv.FormatUint(uint64(pid), 10), "root"))
-	if read == nil {
-		if known == nil {
-			return none // the process is gone: the next one of the container is asked
-		}
-		read = known
+	switch {
+	case read != nil:
+		read.until = now.Add(staleAccounts)
+	case known != nil:
+		read = known // the process is gone: another one of the container is asked later
+		read.until = now.Add(retryAccounts)
+	default:
+		read = &accounts{until: now.Add(retryAccounts)}
 	}
-	read.read = now
 	if len(s.accounts) >= maxRoots {
 		clear(s.accounts)
 	}
