@@ -33,6 +33,9 @@ type Config struct {
 	Types []string
 }
 
+// buffer is the ring buffer's size. Its pages count twice in the resident size: they are mapped twice.
+const buffer = 4 << 20
+
 // Source implements agent.Source.
 type Source struct {
 	Config
@@ -55,7 +58,7 @@ func New(cfg Config) (*Source, error) {
 	if s.stream, err = node.New(node.Config{Node: cfg.Node, Identity: s.ids}); err != nil {
 		return nil, errors.Join(fmt.Errorf("processes: %w", err), s.Close())
 	}
-	if s.sensor, err = kernel.New(kernel.Config{Started: s.attached}); err != nil {
+	if s.sensor, err = kernel.New(kernel.Config{Started: s.attached, Buffer: buffer}); err != nil {
 		return nil, errors.Join(seawall.WithHint(fmt.Errorf("kernel sensor: %w", err), "seawall-agent check shows what this kernel and these privileges allow"), s.Close())
 	}
 	return s, nil

@@ -46,6 +46,8 @@ type runOptions struct {
 	dryRun, host             bool
 	protected, excluded      []string
 	rate                     string
+	server, credentials      string
+	packets                  time.Duration
 }
 
 func runCommand(env *command.Env) *cobra.Command {
@@ -82,6 +84,9 @@ nothing.
 	f.BoolVar(&o.host, "respond-on-host", false, "carry out actions on processes of the node, too, not only of containers")
 	f.StringSliceVar(&o.protected, "protect-namespace", []string{"kube-system"}, "namespaces no action is carried out in, beside the agent's own; globs")
 	f.StringSliceVar(&o.excluded, "exclude-namespace", nil, "namespaces nothing is told of; globs")
+	f.StringVar(&o.server, "api-server", "", "address of the API server, to delete pods and set them apart (default: that of the cluster the agent's pod is in)")
+	f.StringVar(&o.credentials, "api-credentials", serviceAccount, "directory with token, or tls.crt and tls.key, and ca.crt for the API server")
+	f.DurationVar(&o.packets, "capture-packets", 0, "how long a capture listens to the network of its container, as 10s; 0 is not at all")
 	f.StringVar(&o.rate, "rate", "60/1m", "findings of one rule in one container: so many at once, and so many in that time; 0 is no limit")
 	f.StringVar(&o.outputs.ca, "output-ca", "", "file of certificates to trust receivers by, instead of the system's")
 	f.StringVar(&o.outputs.token, "output-token", "", "file with a bearer token for receivers")
@@ -110,6 +115,11 @@ func run(cmd *cobra.Command, env *command.Env, o *runOptions) error {
 	sensors, err := o.open(ctx, &cfg)
 	if err != nil {
 		return usage(cmd, err)
+	}
+	if !o.dryRun {
+		if err := o.enforcer(env, &cfg, sensors); err != nil {
+			return errors.Join(err, sensors.close())
+		}
 	}
 	defer func() { // after the run: nothing of it is left in the kernel
 		if cerr := sensors.close(); cerr != nil {
