@@ -1,9 +1,12 @@
 package kube
 
 import (
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -56,6 +59,10 @@ func setDefault(o runtime.Object) {
 		defaultDeployment(&o.Spec)
 	case *appsv1.DaemonSet:
 		defaultDaemonSet(&o.Spec)
+		if o.Annotations == nil {
+			o.Annotations = map[string]string{}
+		}
+		o.Annotations[appsv1.DeprecatedTemplateGeneration] = "1" // as the first generation is written
 	case *appsv1.StatefulSet:
 		defaultStatefulSet(&o.Spec)
 	case *appsv1.ReplicaSet:
@@ -101,6 +108,18 @@ func defaultOther(o runtime.Object) {
 	case *corev1.PersistentVolumeClaim:
 		or(&o.Status.Phase, corev1.ClaimPending)
 		orNew(&o.Spec.VolumeMode, corev1.PersistentVolumeFilesystem)
+	case *autoscalingv1.HorizontalPodAutoscaler:
+		orNew(&o.Spec.MinReplicas, 1)
+		if o.Annotations["autoscaling.alpha.kubernetes.io/metrics"] == "" {
+			orNew(&o.Spec.TargetCPUUtilizationPercentage, 80)
+		}
+	case *autoscalingv2.HorizontalPodAutoscaler:
+		orNew(&o.Spec.MinReplicas, 1)
+		if len(o.Spec.Metrics) == 0 {
+			share := int32(80)
+			o.Spec.Metrics = []autoscalingv2.MetricSpec{{Type: autoscalingv2.ResourceMetricSourceType, Resource: &autoscalingv2.ResourceMetricSource{
+				Name: corev1.ResourceCPU, Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: &share}}}}
+		}
 	case *networkingv1.NetworkPolicy:
 		defaultNetworkPolicy(&o.Spec)
 	case *rbacv1.RoleBinding:
@@ -203,7 +222,9 @@ func defaultStatefulSet(spec *appsv1.StatefulSetSpec) {
 	or(&spec.PersistentVolumeClaimRetentionPolicy.WhenDeleted, appsv1.RetainPersistentVolumeClaimRetentionPolicyType)
 	or(&spec.PersistentVolumeClaimRetentionPolicy.WhenScaled, appsv1.RetainPersistentVolumeClaimRetentionPolicyType)
 	for i := range spec.VolumeClaimTemplates {
-		defaultOther(&spec.VolumeClaimTemplates[i])
+		c := &spec.VolumeClaimTemplates[i]
+		c.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"))
+		defaultOther(c)
 	}
 	defaultPodSpec(&spec.Template.Spec)
 }
@@ -262,8 +283,8 @@ func defaultPod(p *corev1.Pod) {
 func admitPod(spec *corev1.PodSpec) {
 	or(&spec.ServiceAccountName, "default")
 	or(&spec.DeprecatedServiceAccount, spec.ServiceAccountName)
-	if spec.PriorityClassName == "" {
-		orNew(&spec.Priority, 0)
+	if priority, known := map[string]int32{"": 0, "system-cluster-critical": 2000000000, "system-node-critical": 2000001000}[spec.PriorityClassName]; known {
+		orNew(&spec.Priority, priority)
 		orNew(&spec.PreemptionPolicy, corev1.PreemptLowerPriority)
 	}
 	for _, key := range []string{corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable} {
@@ -285,8 +306,11 @@ const tokenPath = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 // mountToken adds the volume of the token. Its name ends at random on a server.
 func mountToken(spec *corev1.PodSpec) {
-	const name = "kube-api-access-seawl"
-	var mounted bool
+	name, mounted := "kube-api-access-seawl", false
+	i := slices.IndexFunc(spec.Volumes, func(v corev1.Volume) bool { return strings.HasPrefix(v.Name, "kube-api-access-") })
+	if i >= 0 {
+		name = spec.Volumes[i].Name
+	}
 	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
 		for i := range list {
 			has := false
@@ -299,7 +323,7 @@ func mountToken(spec *corev1.PodSpec) {
 			}
 		}
 	}
-	if !mounted {
+	if !mounted || i >= 0 {
 		return
 	}
 	seconds, mode := int64(3607), corev1.ProjectedVolumeSourceDefaultMode
@@ -421,8 +445,5 @@ func defaultContainer(c *corev1.Container) {
 				get(h.HTTPGet)
 			}
 		}
-	}
-	if p := c.SecurityContext; p != nil && p.ProcMount != nil && strings.TrimSpace(string(*p.ProcMount)) == "" {
-		p.ProcMount = nil
 	}
 }
