@@ -10,11 +10,22 @@ type Subject struct {
 	// agent sees it: of its container, where it is in one.
 	Cgroup     uint64
 	CgroupPath string
+	// Prevented says how it was stopped before it could do anything: PreventedKernel,
+	// PreventedPermission; "" is not.
+	Prevented string
 	// Lineage are the identities of its parents, the nearest first, as far as known.
 	Lineage []ProcessID
 	// Container is where it runs; nil is on the host.
 	Container *Container
 }
+
+// How an exec was prevented.
+const (
+	// PreventedKernel: the process was ended at exec, before its first instruction.
+	PreventedKernel = "kernel"
+	// PreventedPermission: the exec was refused; the process goes on as it was.
+	PreventedPermission = "permission"
+)
 
 // ProcessID names a process once and for all on a running machine.
 type ProcessID struct {

@@ -27,6 +27,8 @@ type Event struct {
 	Number uint64
 
 	stream *Stream
+	// prevented is Subject.Prevented of an exec that was refused.
+	prevented string
 	// scratch holds the texts made for this event.
 	scratch []byte
 	made    made
@@ -91,7 +93,10 @@ func (e *Event) When() time.Time { return e.stream.cfg.Clock.Time(e.Time) }
 
 // Subject is whom the event is of, for a response.
 func (e *Event) Subject() seawall.Subject {
-	s := seawall.Subject{PID: int(e.Task.PID), Start: e.Task.Start, Cgroup: e.Task.Cgroup}
+	s := seawall.Subject{PID: int(e.Task.PID), Start: e.Task.Start, Cgroup: e.Task.Cgroup, Prevented: e.prevented}
+	if e.Flags&trace.FlagKilled != 0 {
+		s.Prevented = seawall.PreventedKernel
+	}
 	for p := e.Process.Parent; p != nil && len(s.Lineage) < maxLineage; p = p.Parent {
 		s.Lineage = append(s.Lineage, seawall.ProcessID{PID: int(p.PID), Start: p.Start})
 	}
