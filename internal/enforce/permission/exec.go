@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -31,7 +32,17 @@ type Exec struct {
 	// Inode is Path's. Upper says that it is in the upper layer of an overlay, so not
 	// of the image; Lower that it is of the image. Neither: on no overlay.
 	Inode        uint64
+	Mode         uint32
 	Upper, Lower bool
+}
+
+// Name is what the process will be called.
+func (e *Exec) Name() string {
+	name := path.Base(e.Claimed)
+	if e.Claimed == "" {
+		name = path.Base(e.File)
+	}
+	return name[:min(len(name), 15)]
 }
 
 var errNotThat = errors.New("not what the program named: a loader or interpreter")
@@ -62,7 +73,7 @@ func readExec(tid, fd int) (*Exec, error) {
 	if e.File, err = p.path(fmt.Sprintf("/proc/self/fd/%d", fd)); err != nil {
 		return nil, err
 	}
-	e.Path, e.Inode = e.File, opened.Ino
+	e.Path, e.Inode, e.Mode = e.File, opened.Ino, opened.Mode
 	if err := e.follow(p, fd); err != nil {
 		return nil, err
 	}
@@ -81,12 +92,12 @@ func (e *Exec) readCall(tid int) (dir int, flags uint64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	path, argv := args[0], args[1]
+	name, argv := args[0], args[1]
 	switch number {
 	case unix.SYS_EXECVE:
 		e.Type, dir = "execve", unix.AT_FDCWD
 	case unix.SYS_EXECVEAT:
-		e.Type, dir, path, argv, flags = "execveat", int(int32(args[0])), args[1], args[2], args[4]
+		e.Type, dir, name, argv, flags = "execveat", int(int32(args[0])), args[1], args[2], args[4]
 	default:
 		return 0, 0, fmt.Errorf("in system call %d, not in an exec", number)
 	}
@@ -95,7 +106,7 @@ func (e *Exec) readCall(tid int) (dir int, flags uint64, err error) {
 		return 0, 0, err
 	}
 	defer mem.Close()
-	if e.Claimed, err = text(mem, path, unix.PathMax); err != nil {
+	if e.Claimed, err = text(mem, name, unix.PathMax); err != nil {
 		return 0, 0, err
 	}
 	e.Args, err = texts(mem, argv)
@@ -272,7 +283,7 @@ func (e *Exec) step(p *process, interpreter string, head *[256]byte) (int, error
 	if e.Path, err = p.path(link); err != nil {
 		return 0, err
 	}
-	e.Inode = info.Ino
+	e.Inode, e.Mode = info.Ino, info.Mode
 	f, err := os.Open(link)
 	if err != nil {
 		return 0, err

@@ -1,6 +1,6 @@
 // Package permission refuses programs before they start.
 //
-//	fanotify event -> what is executed (Exec) -> Record -> Config.Judge -> allow or deny
+//	fanotify event -> what is executed (Exec) -> Config.Judge -> allow or deny
 //
 // The mounts of watched containers are marked for FAN_OPEN_EXEC_PERM: whoever wants to
 // execute a file there waits until the Guard has answered. A Guard answers within a
@@ -28,18 +28,11 @@ import (
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
-// Values are what is known of a process before it executes another program: the
-// fields of the rules language about it, its parents, its user and its container.
-type Values interface {
-	Value(r *seawall.FieldRef, i int, v *seawall.Value) bool
-}
-
 // Config is who decides.
 type Config struct {
-	// Before tells what is known of a process; nil means that it is not to be judged.
-	Before func(pid int) Values
-	// Judge says whether to refuse. It is called from several goroutines; its argument is valid until it returns.
-	Judge func(r *Record) (refuse bool)
+	// Judge says whether to refuse an exec. judged false says that it could not be
+	// judged: it is allowed. Judge is called from several goroutines.
+	Judge func(e *Exec) (refuse, judged bool)
 	// Deadline is how long a program may be kept waiting; 0 is 200 ms.
 	Deadline time.Duration
 }
@@ -202,8 +195,8 @@ func (g *Guard) answer(e *unix.FanotifyEventMetadata) {
 	}()
 	g.slots <- struct{}{}
 	defer func() { <-g.slots }()
-	switch refuse, read := g.judge(int(e.Pid), fd); {
-	case !read:
+	switch refuse, judged := g.judge(int(e.Pid), fd); {
+	case !judged:
 		respond(&g.unread, unix.FAN_ALLOW)
 	case refuse:
 		respond(&g.refused, unix.FAN_DENY)
@@ -213,14 +206,10 @@ func (g *Guard) answer(e *unix.FanotifyEventMetadata) {
 }
 
 // judge says whether to refuse, and whether it could be judged at all.
-func (g *Guard) judge(tid, fd int) (refuse, read bool) {
+func (g *Guard) judge(tid, fd int) (refuse, judged bool) {
 	exec, err := readExec(tid, fd)
 	if err != nil || exec.PID == os.Getpid() {
 		return false, false
 	}
-	before := g.config.Before(exec.PID)
-	if before == nil {
-		return false, false
-	}
-	return g.config.Judge(&Record{Exec: *exec, before: before}), true
+	return g.config.Judge(exec)
 }

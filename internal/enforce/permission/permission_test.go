@@ -14,9 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seawall-security/seawall/internal/detect/rules"
 	"github.com/seawall-security/seawall/internal/enforce/enforcetest"
-	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/testenv"
 )
 
@@ -80,20 +78,10 @@ func (c *container) run(command string) string {
 	}
 }
 
-// shell is what is known of the container's processes: they are children of a shell.
-type shell struct{}
-
-func (shell) Value(r *seawall.FieldRef, i int, v *seawall.Value) bool {
-	values := map[string]seawall.Value{"proc.pname": {Text: "bash"}, "container.id": {Text: "0123456789ab"}, "user.uid": {Number: 0}}
-	var ok bool
-	*v, ok = values[r.Name]
-	return ok && i == 0
-}
-
 // guard starts a Guard that watches a container; judge is asked for each Exec.
-func guard(t *testing.T, c *container, judge func(*Record) bool, deadline time.Duration) *Guard {
+func guard(t *testing.T, c *container, judge func(*Exec) bool, deadline time.Duration) *Guard {
 	t.Helper()
-	g, err := New(Config{Before: func(int) Values { return shell{} }, Judge: judge, Deadline: deadline})
+	g, err := New(Config{Judge: func(e *Exec) (bool, bool) { return judge(e), true }, Deadline: deadline})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,10 +107,10 @@ func TestRefused(t *testing.T) {
 	c := newContainer(t)
 	var mu sync.Mutex
 	var seen []Exec
-	judge := func(r *Record) bool {
+	judge := func(r *Exec) bool {
 		mu.Lock()
 		defer mu.Unlock()
-		seen = append(seen, r.Exec)
+		seen = append(seen, *r)
 		return r.Name() == "payload" || slices.Contains(r.Args, "--evil")
 	}
 	c.run("cp /bin/touch m/payload; cp /bin/touch m/harmless; ln -s harmless m/link; mkdir m/sub")
@@ -178,45 +166,12 @@ func resolved(t *testing.T, path string) string {
 	return to
 }
 
-// TestRule: a rule of the permission class refuses what it is about and nothing else.
-func TestRule(t *testing.T) {
-	set, err := rules.Load(rules.File{Path: "r.yaml", Data: []byte(`
-- rule: copy run by a shell
-  desc: d
-  condition: evt.type in (execve, execveat) and container.id != host and proc.pname = bash and proc.name = payload and not proc.args contains spare
-  output: o
-  priority: WARNING
-`)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine, err := rules.Compile(set)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p := engine.Rules()[0].Prevention; p.Class != rules.ClassPermission {
-		t.Fatalf("%+v", p)
-	}
-	c := newContainer(t)
-	c.run("cp /bin/touch m/payload")
-	g := guard(t, c, func(r *Record) bool { return len(engine.NewState().Match(rules.SourceSyscall, r)) > 0 }, 10*time.Second)
-	if said := c.run("m/payload m/a"); !strings.Contains(said, "Operation not permitted") {
-		t.Error(said)
-	}
-	if said := c.run("m/payload m/spare && test -e m/spare -a ! -e m/a"); said != "== 0" {
-		t.Error(said)
-	}
-	if n := g.Counts(); n.Refused != 1 {
-		t.Errorf("%+v", n)
-	}
-}
-
 // TestLate: who judges too long does not hold anybody up.
 func TestLate(t *testing.T) {
 	c := newContainer(t)
 	judged := make(chan struct{})
 	defer close(judged)
-	g := guard(t, c, func(*Record) bool { <-judged; return true }, 20*time.Millisecond)
+	g := guard(t, c, func(*Exec) bool { <-judged; return true }, 20*time.Millisecond)
 	if said := c.run("/bin/true"); said != "== 0" {
 		t.Error(said)
 	}
