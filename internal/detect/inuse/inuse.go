@@ -48,6 +48,8 @@ type Image struct {
 	Names   []string `json:"names,omitempty"`
 	// Since is when its first container was seen, where that was later than the recording's.
 	Since *time.Time `json:"since,omitempty"`
+	// Covers are the kinds seen of this image, where they are not all of the recording's.
+	Covers []string `json:"covers,omitempty"`
 	// Files are absolute paths as containers see them.
 	Files []string `json:"files"`
 	// Truncated says that there were more files than the recorder keeps.
@@ -140,8 +142,11 @@ func (o *Observed) add(r *Recording, image *Image) {
 	if image.Since != nil && image.Since.After(since) {
 		since = *image.Since
 	}
-	covers := map[string]bool{}
-	for _, kind := range r.Covers {
+	covers, kinds := map[string]bool{}, r.Covers
+	if image.Covers != nil {
+		kinds = image.Covers
+	}
+	for _, kind := range kinds {
 		covers[kind] = true
 	}
 	if seen == nil {

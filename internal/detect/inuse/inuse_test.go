@@ -102,6 +102,7 @@ func TestMark(t *testing.T) {
 		"a cut recording":          {image, []string{`"files":`, `"truncated":true,"files":`}, strings.ReplaceAll(all, "n", "?")},
 		"a recorder of programs":   {image, []string{`,"libraries","archives","scripts"`, ""}, "yyn???y??yny?y?y?y?"},
 		"a recorder of no scripts": {image, []string{`,"scripts"`, ""}, "yyn??ny??yny?yny?y?"},
+		"no scripts of this image": {image, []string{`"files":`, `"covers":["executables","libraries","archives"],"files":`}, "yyn??ny??yny?yny?y?"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := recording

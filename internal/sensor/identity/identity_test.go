@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -217,5 +218,28 @@ func TestForget(t *testing.T) {
 	r.sweep()
 	if n := r.Stats().Cgroups; n != 0 {
 		t.Errorf("%d remembered after two", n)
+	}
+}
+
+// TestLearn: a cgroup that has been told of is known when it is gone already; the text it was told in is used again.
+func TestLearn(t *testing.T) {
+	testenv.Root(t)
+	r, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	text := []byte("/kubepods/pod5d97025f-e6f1-42b9-aab8-f04580216c05/" + id1)
+	r.Learn(1<<41, unsafe.String(&text[0], len(text)))
+	for i := range text {
+		text[i] = 'x'
+	}
+	c, ready := r.Lookup(1<<41, 0)
+	if !ready || c == nil || c.ID != id1 || c.PodUID != "5d97025f-e6f1-42b9-aab8-f04580216c05" || !strings.HasSuffix(c.CgroupPath, id1) {
+		t.Errorf("%+v", c)
+	}
+	r.Learn(1<<42, "/system.slice/x.service")
+	if c, _ := r.Lookup(1<<42, 0); c != nil {
+		t.Errorf("a service of the host: %+v", c)
 	}
 }
