@@ -10,7 +10,6 @@ const (
 
 	succeeded = uint8(sensorCallFlagCALL_SUCCESS)
 	tree      = uint8(sensorCallFlagCALL_TREE)
-	urgent    = uint8(sensorCallFlagCALL_URGENT)
 	structure = uint8(sensorCallFlagCALL_STRUCT)
 	receives  = uint8(sensorCallFlagCALL_RECEIVE)
 )
@@ -68,7 +67,7 @@ func mapping(fd uint8) sensorCall {
 }
 
 func duplicate(choice uint8) sensorCall {
-	c := descriptor(succeeded|urgent, 0, none)
+	c := descriptor(succeeded, 0, none)
 	c.Kind, c.Choice = uint8(sensorKindKIND_DUP), choice
 	return c
 }
@@ -76,11 +75,11 @@ func duplicate(choice uint8) sensorCall {
 // describe tells how each call is handled and where its arguments are
 // (https://man7.org/linux/man-pages/man2/syscalls.2.html).
 func describe() map[trace.Type]sensorCall {
-	mount := paths(urgent, 0, none, 1, cwd)
+	mount := paths(0, 0, none, 1, cwd)
 	mount.Text = 2
-	fsopen := plain(urgent)
+	fsopen := plain(0)
 	fsopen.Kind, fsopen.Text = uint8(sensorKindKIND_PATHS), 0
-	memfd := descriptor(succeeded|urgent, ret, none)
+	memfd := descriptor(succeeded, ret, none)
 	memfd.Path = 0
 	all := map[trace.Type]sensorCall{
 		trace.Open:           open(0, 0, cwd, 1),
@@ -119,34 +118,34 @@ func describe() map[trace.Type]sensorCall {
 		trace.Setxattr:   paths(0, 0, cwd, 1, none),
 		trace.Lsetxattr:  paths(0, 0, cwd, 1, none),
 		trace.Chdir:      path(0, 0, cwd),
-		trace.Chroot:     path(urgent, 0, cwd),
+		trace.Chroot:     path(0, 0, cwd),
 		trace.Mount:      mount,
 		trace.Umount2:    path(0, 0, cwd),
-		trace.MoveMount:  paths(urgent, 1, 0, 3, 2),
+		trace.MoveMount:  paths(0, 1, 0, 3, 2),
 		trace.Fsopen:     fsopen,
-		trace.PivotRoot:  paths(urgent, 0, cwd, 1, cwd),
+		trace.PivotRoot:  paths(0, 0, cwd, 1, cwd),
 		trace.OpenTree:   path(0, 1, 0),
 		trace.Swapon:     path(0, 0, cwd),
 		trace.Quotactl:   path(0, 1, cwd),
-		trace.KexecLoad:  plain(urgent),
-		trace.Reboot:     plain(urgent),
-		trace.InitModule: plain(urgent),
+		trace.KexecLoad:  plain(0),
+		trace.Reboot:     plain(0),
+		trace.InitModule: plain(0),
 
-		trace.DeleteModule:  path(urgent, 0, none),
-		trace.FinitModule:   descriptor(urgent, 0, none),
-		trace.KexecFileLoad: descriptor(urgent, 0, none),
+		trace.DeleteModule:  path(0, 0, none),
+		trace.FinitModule:   descriptor(0, 0, none),
+		trace.KexecFileLoad: descriptor(0, 0, none),
 
-		trace.Setns:       descriptor(urgent, 0, none),
+		trace.Setns:       descriptor(0, 0, none),
 		trace.MemfdCreate: memfd,
 		trace.Mmap:        mapping(4),
 		trace.Mprotect:    mapping(none),
 
 		trace.SocketCall: descriptor(0, ret, none),
-		trace.Connect:    descriptor(urgent, 0, 1),
-		trace.Accept:     descriptor(succeeded|urgent, ret, none),
-		trace.Accept4:    descriptor(succeeded|urgent, ret, none),
-		trace.Bind:       descriptor(urgent, 0, 1),
-		trace.Listen:     descriptor(urgent, 0, none),
+		trace.Connect:    descriptor(0, 0, 1),
+		trace.Accept:     descriptor(succeeded, ret, none),
+		trace.Accept4:    descriptor(succeeded, ret, none),
+		trace.Bind:       descriptor(0, 0, 1),
+		trace.Listen:     descriptor(0, 0, none),
 		trace.Sendto:     message(succeeded, 4),
 		trace.Sendmsg:    message(succeeded|structure, none),
 		trace.Sendmmsg:   message(succeeded|structure, none),
@@ -165,7 +164,7 @@ func describe() map[trace.Type]sensorCall {
 		trace.Capset, trace.Prctl, trace.IOUringSetup, trace.Userfaultfd, trace.Keyctl, trace.AddKey, trace.PerfEventOpen,
 		trace.Sethostname, trace.Settimeofday, trace.ClockSettime, trace.Personality,
 	} {
-		all[t] = plain(urgent)
+		all[t] = plain(0)
 	}
 	for _, t := range []trace.Type{trace.Execve, trace.Execveat, trace.Fork, trace.Vfork, trace.Clone, trace.Clone3} {
 		c := plain(tree)

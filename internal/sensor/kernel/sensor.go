@@ -38,8 +38,14 @@ const (
 	defaultBurst  = 40_000
 )
 
-// poll is how long an event that wakes nobody may lie in the ring buffer.
-const poll = 50 * time.Millisecond
+// How the ring buffer is read. While events come the reader looks for more every
+// awake; after quiet looks without any it says so and sleeps until a program that
+// has an event wakes it, or for asleep.
+const (
+	awake  = 2 * time.Millisecond
+	quiet  = 5
+	asleep = time.Second
+)
 
 // Sensor is the loaded programs. Its methods may be called concurrently.
 type Sensor struct {
@@ -173,10 +179,12 @@ func (s *Sensor) Run(ctx context.Context, filter seawall.EventFilter, emit func(
 func (s *Sensor) read(reader *ringbuf.Reader, emit func(*trace.Event)) error {
 	var record ringbuf.Record
 	var event trace.Event
-	reader.SetDeadline(time.Now().Add(poll))
+	looks := 0 // since the last event
+	reader.SetDeadline(time.Now().Add(awake))
 	for {
 		switch err := reader.ReadInto(&record); {
 		case err == nil:
+			looks = 0
 			if err := trace.Decode(record.RawSample, &event); err != nil {
 				s.mu.Lock()
 				s.damaged++
@@ -185,13 +193,34 @@ func (s *Sensor) read(reader *ringbuf.Reader, emit func(*trace.Event)) error {
 			}
 			emit(&event)
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			reader.SetDeadline(time.Now().Add(poll))
+			looks++
+			if err := s.rest(reader, looks); err != nil {
+				return err
+			}
 		case errors.Is(err, ringbuf.ErrFlushed):
 			return nil
 		default:
 			return fmt.Errorf("ring buffer: %w", err)
 		}
 	}
+}
+
+// rest sets how long the next read waits.
+func (s *Sensor) rest(reader *ringbuf.Reader, looks int) error {
+	switch {
+	case looks < quiet:
+		reader.SetDeadline(time.Now().Add(awake))
+		return nil
+	case looks == quiet:
+		// One more look: what came before the programs knew has woken nobody.
+		reader.SetDeadline(time.Now())
+	default:
+		reader.SetDeadline(time.Now().Add(asleep))
+	}
+	if err := s.objects.Sleeping.Set(uint32(1)); err != nil {
+		return fmt.Errorf("ring buffer: %w", err)
+	}
+	return nil
 }
 
 // attach puts the programs to their tracepoints, those of processes first. What it returns with an error is to be closed too.

@@ -33,9 +33,8 @@ type sensorCallFlag uint32
 const (
 	sensorCallFlagCALL_SUCCESS sensorCallFlag = 1
 	sensorCallFlagCALL_TREE    sensorCallFlag = 2
-	sensorCallFlagCALL_URGENT  sensorCallFlag = 4
-	sensorCallFlagCALL_STRUCT  sensorCallFlag = 8
-	sensorCallFlagCALL_RECEIVE sensorCallFlag = 16
+	sensorCallFlagCALL_STRUCT  sensorCallFlag = 4
+	sensorCallFlagCALL_RECEIVE sensorCallFlag = 8
 )
 
 type sensorChildRecord struct {
@@ -327,6 +326,7 @@ const (
 	sensorProgProcessFork    = "process_fork"
 	sensorProgSysExit        = "sys_exit"
 	sensorVarExported        = "exported"
+	sensorVarSleeping        = "sleeping"
 	sensorVarTypeCgroupMkdir = "type_cgroup_mkdir"
 	sensorVarTypeCgroupRmdir = "type_cgroup_rmdir"
 	sensorVarTypeClone       = "type_clone"
@@ -418,6 +418,7 @@ type sensorMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type sensorVariableSpecs struct {
 	Exported        *ebpf.VariableSpec `ebpf:"exported"`
+	Sleeping        *ebpf.VariableSpec `ebpf:"sleeping"`
 	TypeCgroupMkdir *ebpf.VariableSpec `ebpf:"type_cgroup_mkdir"`
 	TypeCgroupRmdir *ebpf.VariableSpec `ebpf:"type_cgroup_rmdir"`
 	TypeClone       *ebpf.VariableSpec `ebpf:"type_clone"`
@@ -484,6 +485,7 @@ func (m *sensorMaps) Close() error {
 // It can be passed to loadSensorObjects or ebpf.CollectionSpec.LoadAndAssign.
 type sensorVariables struct {
 	Exported        *ebpf.Variable `ebpf:"exported"`
+	Sleeping        *ebpf.Variable `ebpf:"sleeping"`
 	TypeCgroupMkdir *ebpf.Variable `ebpf:"type_cgroup_mkdir"`
 	TypeCgroupRmdir *ebpf.Variable `ebpf:"type_cgroup_rmdir"`
 	TypeClone       *ebpf.Variable `ebpf:"type_clone"`

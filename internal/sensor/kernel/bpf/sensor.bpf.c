@@ -57,7 +57,6 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define PIDTYPE_TGID 1
 #define PIDTYPE_PGID 2
 #define PIDTYPE_SID 3
-#define WAKEUP_BYTES (256 << 10)
 
 // How a call is handled. 0 is: not wanted, counted as filtered.
 enum kind {
@@ -82,9 +81,8 @@ enum place {
 enum call_flag {
 	CALL_SUCCESS = 1, // only where it succeeded
 	CALL_TREE = 2,     // told by the tracepoints of processes
-	CALL_URGENT = 4,   // wakes the reader
-	CALL_STRUCT = 8,   // the argument is a pointer to a struct msghdr, a struct open_how
-	CALL_RECEIVE = 16, // returns the length of what its buffer holds
+	CALL_STRUCT = 4,   // the argument is a pointer to a struct msghdr, a struct open_how
+	CALL_RECEIVE = 8, // returns the length of what its buffer holds
 };
 
 // A system call: what it is called, how it is handled, where its arguments are.
@@ -268,6 +266,10 @@ struct {
 	__type(key, struct deny_key);
 	__type(value, __u32); // the rule
 } denied SEC(".maps");
+
+// The reader sets it before it sleeps until it is woken; who finds it set wakes it.
+// A reader that is awake looks for itself, often enough: a wake-up costs more than an event.
+volatile __u32 sleeping;
 
 static __always_inline struct scratch *get_scratch(void)
 {
@@ -702,38 +704,44 @@ __noinline int put_file(__u64 address)
 
 // The thread. ------------------------------------------------------------------
 
-// number_at is a pid's number in the namespace of that depth; 0 where it has none.
-static __always_inline __u32 number_at(struct pid *pid, __u32 level)
+// The thread is read through pointers that the verifier knows, which costs a load
+// each; what it cannot follow is copied.
+
+// upid_at is what a pid is in the namespace of that depth.
+static __always_inline struct upid upid_at(struct pid *pid, __u32 level)
 {
 	struct upid u = {};
 
-	if (!pid || BPF_CORE_READ(pid, level) < level)
-		return 0;
 	bpf_probe_read_kernel(&u, sizeof(u), (void *)pid + bpf_core_field_offset(struct pid, numbers) + (level & 31) * sizeof(u));
-	return u.nr;
+	return u;
+}
+
+// number_at is a pid's number in the namespace of that depth; 0 where it has none.
+static __always_inline __u32 number_at(struct pid *pid, __u32 level)
+{
+	if (!level)
+		return pid->numbers[0].nr;
+	return pid->level < level ? 0 : upid_at(pid, level).nr;
 }
 
 static __always_inline __u32 tty_of(struct signal_struct *signal)
 {
-	struct tty_struct *tty = BPF_CORE_READ(signal, tty);
+	struct tty_struct *tty = signal->tty;
 	__u32 major, minor;
 
 	if (!tty)
 		return 0;
-	major = BPF_CORE_READ(tty, driver, major);
-	minor = BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index);
+	major = tty->driver->major;
+	minor = tty->driver->minor_start + tty->index;
 	return (minor & 0xff) | major << 8 | (minor & ~0xff) << 12;
 }
 
 static __always_inline void put_namespaces(struct header *h, struct task_struct *task, struct pid *pid, __u32 level)
 {
-	struct upid u = {};
-
-	h->mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-	h->net_ns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
-	h->user_ns = BPF_CORE_READ(task, cred, user_ns, ns.inum);
-	bpf_probe_read_kernel(&u, sizeof(u), (void *)pid + bpf_core_field_offset(struct pid, numbers) + (level & 31) * sizeof(u));
-	h->pid_ns = BPF_CORE_READ(u.ns, ns.inum);
+	h->mnt_ns = task->nsproxy->mnt_ns->ns.inum;
+	h->net_ns = task->nsproxy->net_ns->ns.inum;
+	h->user_ns = task->cred->user_ns->ns.inum;
+	h->pid_ns = BPF_CORE_READ(upid_at(pid, level).ns, ns.inum);
 }
 
 static __always_inline void put_ids(struct header *h, struct task_struct *task)
@@ -741,8 +749,8 @@ static __always_inline void put_ids(struct header *h, struct task_struct *task)
 	struct signal_struct *signal = task->signal;
 	struct pid *pid = task->thread_pid;
 	struct task_struct *parent = task->real_parent;
+	struct pid *group = signal->pids[PIDTYPE_PGID], *session = signal->pids[PIDTYPE_SID];
 	__u32 level = pid->level;
-	struct pid *group = BPF_CORE_READ(signal, pids[PIDTYPE_PGID]), *session = BPF_CORE_READ(signal, pids[PIDTYPE_SID]);
 
 	h->pid = task->tgid;
 	h->tid = task->pid;
@@ -758,9 +766,9 @@ static __always_inline void put_ids(struct header *h, struct task_struct *task)
 		h->vpgid = h->pgid;
 		h->vsid = h->sid;
 	} else {
-		h->vpid = number_at(BPF_CORE_READ(signal, pids[PIDTYPE_TGID]), level);
+		h->vpid = number_at(signal->pids[PIDTYPE_TGID], level);
 		h->vtid = number_at(pid, level);
-		h->vppid = number_at(BPF_CORE_READ(parent, group_leader, thread_pid), level);
+		h->vppid = number_at(parent->group_leader->thread_pid, level);
 		h->vpgid = number_at(group, level);
 		h->vsid = number_at(session, level);
 	}
@@ -772,33 +780,44 @@ static __always_inline void put_credentials(struct header *h, struct task_struct
 {
 	const struct cred *cred = task->cred;
 
-	h->uid = BPF_CORE_READ(cred, uid.val);
-	h->euid = BPF_CORE_READ(cred, euid.val);
-	h->suid = BPF_CORE_READ(cred, suid.val);
-	h->fsuid = BPF_CORE_READ(cred, fsuid.val);
-	h->gid = BPF_CORE_READ(cred, gid.val);
-	h->egid = BPF_CORE_READ(cred, egid.val);
-	h->sgid = BPF_CORE_READ(cred, sgid.val);
-	h->fsgid = BPF_CORE_READ(cred, fsgid.val);
+	h->uid = cred->uid.val;
+	h->euid = cred->euid.val;
+	h->suid = cred->suid.val;
+	h->fsuid = cred->fsuid.val;
+	h->gid = cred->gid.val;
+	h->egid = cred->egid.val;
+	h->sgid = cred->sgid.val;
+	h->fsgid = cred->fsgid.val;
 	// 64 bits in every version: one member or an array of two.
 	bpf_probe_read_kernel(&h->cap_permitted, 8, &cred->cap_permitted);
 	bpf_probe_read_kernel(&h->cap_effective, 8, &cred->cap_effective);
 	bpf_probe_read_kernel(&h->cap_inheritable, 8, &cred->cap_inheritable);
-	h->loginuid = bpf_core_field_exists(task->loginuid) ? BPF_CORE_READ(task, loginuid.val) : -1;
-	h->session = bpf_core_field_exists(task->sessionid) ? BPF_CORE_READ(task, sessionid) : -1;
+	h->loginuid = -1;
+	h->session = -1;
+	if (bpf_core_field_exists(task->loginuid)) {
+		h->loginuid = task->loginuid.val;
+		h->session = task->sessionid;
+	}
 }
 
 static __always_inline __u16 exe_flags(struct task_struct *task)
 {
-	struct file *f = BPF_CORE_READ(task, mm, exe_file);
-	struct inode *inode = BPF_CORE_READ(f, f_inode);
-	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
-	__u32 flags;
+	struct file *f = task->mm->exe_file;
+	struct inode *inode = f->f_inode;
+	struct super_block *sb = inode->i_sb;
+	void *upper = 0;
+	__u64 start = 0;
+	__u16 flags = 0;
 
-	if (!f)
-		return 0;
-	flags = file_flags(inode, sb, BPF_CORE_READ(f, f_path.dentry));
-	return (flags & FILE_UPPER ? EXE_UPPER : 0) | (flags & FILE_MEMFD ? EXE_MEMFD : 0);
+	if (sb->s_magic == OVERLAYFS_MAGIC) {
+		bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + bpf_core_type_size(struct inode));
+		flags |= upper ? EXE_UPPER : 0;
+	}
+	if (sb->s_flags & SB_KERNMOUNT) {
+		bpf_probe_read_kernel(&start, 6, f->f_path.dentry->d_name.name);
+		flags |= start == MEMFD_NAME ? EXE_MEMFD : 0;
+	}
+	return flags;
 }
 
 // begin clears the scratch for an event; the header is filled when it is sent.
@@ -829,7 +848,7 @@ __noinline int put_task(__u64 cgroup)
 }
 
 // send fills the header and hands the event over.
-static __always_inline int send(struct scratch *s, __u32 type, __s64 ret, __u32 rule, int urgent, int limited)
+static __always_inline int send(struct scratch *s, __u32 type, __s64 ret, __u32 rule, int limited)
 {
 	struct settings *set = get_settings();
 	struct counters *c = counters_of(type);
@@ -851,7 +870,11 @@ static __always_inline int send(struct scratch *s, __u32 type, __s64 ret, __u32 
 	h->ret = ret;
 	for (int i = 0; i < 6; i++)
 		h->args[i] = s->args[i];
-	wake = urgent || bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > WAKEUP_BYTES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	wake = BPF_RB_NO_WAKEUP;
+	if (sleeping) {
+		sleeping = 0;
+		wake = BPF_RB_FORCE_WAKEUP;
+	}
 	if (bpf_ringbuf_output(&events, s->out, size, wake))
 		c->lost++;
 	else
@@ -861,7 +884,7 @@ static __always_inline int send(struct scratch *s, __u32 type, __s64 ret, __u32 
 
 static __always_inline int send_call(struct scratch *s, __s64 ret)
 {
-	return send(s, s->call.type, ret, 0, s->call.flags & CALL_URGENT, 1);
+	return send(s, s->call.type, ret, 0, 1);
 }
 
 // System calls. ----------------------------------------------------------------
@@ -1277,9 +1300,9 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	struct child_record *r;
 	struct pt_regs *regs;
 	struct pid *pid;
-	struct upid u = {};
+	struct upid u;
 	__u64 flags = 0;
-	__u32 type, level;
+	__u32 type;
 
 	if (!s || !set || child->flags & PF_KTHREAD || parent->flags & PF_KTHREAD)
 		return 0;
@@ -1298,8 +1321,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	if (!r)
 		return 0;
 	pid = child->thread_pid;
-	level = pid->level;
-	bpf_probe_read_kernel(&u, sizeof(u), (void *)pid + bpf_core_field_offset(struct pid, numbers) + (level & 31) * sizeof(u));
+	u = upid_at(pid, pid->level);
 	r->start = child->start_boottime;
 	r->cgroup = BPF_CORE_READ(child, cgroups, dfl_cgrp, kn, id);
 	r->pid = child->tgid;
@@ -1307,8 +1329,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	r->pid_ns = BPF_CORE_READ(u.ns, ns.inum);
 	r->reserved = 0;
 	r->clone_flags = flags;
-	level = BPF_CORE_READ(parent, thread_pid, level);
-	return send(s, type, number_at(pid, level), 0, 0, 0);
+	return send(s, type, upid_at(pid, BPF_CORE_READ(parent, thread_pid, level)).nr, 0, 0);
 }
 
 SEC("tp_btf/sched_process_exit")
@@ -1324,7 +1345,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	code = BPF_CORE_READ(task, signal, group_exit_code);
 	if (!code)
 		code = task->exit_code;
-	return send(s, type_exit, code & 0x7f ? -(code & 0x7f) : code >> 8 & 0xff, 0, 0, 0);
+	return send(s, type_exit, code & 0x7f ? -(code & 0x7f) : code >> 8 & 0xff, 0, 0);
 }
 
 // put_memory copies a part of the new program's memory.
@@ -1429,7 +1450,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	put_memory(s, REC_ARGS, BPF_CORE_READ(task, mm, arg_start), BPF_CORE_READ(task, mm, arg_end), FLAG_ARGS_CUT);
 	if (set->environment)
 		put_memory(s, REC_ENV, BPF_CORE_READ(task, mm, env_start), BPF_CORE_READ(task, mm, env_end), FLAG_ENV_CUT);
-	return send(s, BPF_CORE_READ(bprm, fdpath) ? type_execveat : type_execve, 0, rule, 1, 0);
+	return send(s, BPF_CORE_READ(bprm, fdpath) ? type_execveat : type_execve, 0, rule, 0);
 }
 
 // Control groups and io_uring. ---------------------------------------------------
@@ -1444,7 +1465,7 @@ static __always_inline int cgroup_event(__u16 type, struct cgroup *cgroup, const
 	__builtin_memset(s->args, 0, sizeof(s->args));
 	s->args[0] = cgroup->kn->id;
 	put_kernel_text(s, REC_PATH, path);
-	return send(s, type, 0, 0, 1, 0);
+	return send(s, type, 0, 0, 0);
 }
 
 SEC("tp_btf/cgroup_mkdir")
@@ -1480,5 +1501,5 @@ int BPF_PROG(io_uring_submit, struct io_kiocb *req)
 	f = BPF_CORE_READ(req, file);
 	if (f && (opcode == 9 || opcode == 10 || opcode == 13 || opcode == 16))
 		put_file((__u64)f);
-	return send(s, type_io_uring_op, 0, 0, 1, 1);
+	return send(s, type_io_uring_op, 0, 0, 1);
 }
