@@ -185,6 +185,9 @@ func TestLiveFindings(t *testing.T) {
 	if f := read.Finding; f.Asset != "node:n1" || f.Event.Fields["container.id"] != "host" {
 		t.Errorf("%+v", f)
 	}
+	if status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.Process.Pid)); err != nil || os.Getenv("CGO_ENABLED") == "0" && !bytes.Contains(status, []byte("NoNewPrivs:\t1")) {
+		t.Errorf("the agent kept its privileges: %v", err)
+	}
 	response, err := http.Get("http://" + metrics + "/metrics")
 	if err != nil {
 		t.Fatal(err)

@@ -136,11 +136,17 @@ func (d *desk) take(ctx context.Context, m match) {
 
 // decide asks the policies of the run phase.
 func (d *desk) decide(m *match, now time.Time) []seawall.Decision {
-	if len(m.rules.Policies.Policies) == 0 {
+	return m.rules.Decide(&d.Live.asset, &m.finding, m.subject.Container, now)
+}
+
+// Decide asks the policies of the run phase about a finding on a node; c is the
+// container it is about, nil for none.
+func (r *Rules) Decide(node *seawall.Asset, f *seawall.Finding, c *seawall.Container, now time.Time) []seawall.Decision {
+	if len(r.Policies.Policies) == 0 {
 		return nil
 	}
-	in := policy.Input{Phase: policy.PhaseRun, Now: now, Asset: &d.Live.asset, Findings: []seawall.Finding{m.finding}, Exceptions: m.rules.Policies.Exceptions}
-	if c := m.subject.Container; c != nil {
+	in := policy.Input{Phase: policy.PhaseRun, Now: now, Asset: node, Findings: []seawall.Finding{*f}, Exceptions: r.Policies.Exceptions}
+	if c != nil {
 		in.NamespaceName = c.Namespace
 		if c.ID != "" {
 			asset := containerAsset(c)
@@ -154,7 +160,7 @@ func (d *desk) decide(m *match, now time.Time) []seawall.Decision {
 			in.Images = []policy.Image{image}
 		}
 	}
-	return m.rules.Policies.Decide(in)
+	return r.Policies.Decide(in)
 }
 
 // act carries out a decision, where it is to be carried out, and tells it.
@@ -163,6 +169,10 @@ func (d *desk) act(ctx context.Context, m *match, decision seawall.Decision, now
 		if !m.quiet {
 			d.tell(decision)
 		}
+		return
+	}
+	if m.subject.Prevented != "" && decision.Action == enforce.KillProcess {
+		d.carried(result{decision, enforce.Outcome{Detail: prevented(m.subject.Prevented)}})
 		return
 	}
 	verdict := d.judge.Judge(decision.Action, &m.subject, now)
@@ -179,6 +189,14 @@ func (d *desk) act(ctx context.Context, m *match, decision seawall.Decision, now
 	}
 	decision.Reason = joined(decision.Reason, verdict.Reason)
 	d.tell(decision)
+}
+
+// prevented tells a kill that was done before the event was told.
+func prevented(how string) string {
+	if how == seawall.PreventedPermission {
+		return "the program was refused before it started"
+	}
+	return "the kernel ended the process before its first instruction"
 }
 
 // carry has an action carried out: a kill at once, what takes time behind the desk.

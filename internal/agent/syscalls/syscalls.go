@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -70,8 +71,11 @@ func (s *Source) attached() error {
 		return err
 	}
 	if s.Attached != nil {
-		return s.Attached()
+		if err := s.Attached(); err != nil {
+			return err
+		}
 	}
+	debug.FreeOSMemory() // loading and compiling have left more than the agent will ever need again
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/seawall-security/seawall/internal/agent"
 	"github.com/seawall-security/seawall/internal/agent/incident"
+	"github.com/seawall-security/seawall/internal/agent/privilege"
 	"github.com/seawall-security/seawall/internal/agent/respond"
 	"github.com/seawall-security/seawall/internal/agent/syscalls"
 	"github.com/seawall-security/seawall/internal/cli/command"
@@ -147,8 +149,28 @@ func run(cmd *cobra.Command, env *command.Env, o *runOptions) error {
 		files.run(watching, hangup, changed)
 	}()
 	defer func() { stop(); <-ended }()
+	if !slices.Contains(o.sources, rules.SourceSyscall) { // else once the sensor is attached
+		if err := o.giveUp(log); err != nil {
+			return errors.Join(err, closeOutputs(cfg.Outputs))
+		}
+	}
+	debug.SetGCPercent(50) // the heap is small and matching makes no garbage
 	log.Info("watching", "node", cfg.Node, "sources", o.sources, "rules", len(cfg.Rules.Engine.Rules()), "policies", len(cfg.Rules.Policies.Policies), "outputs", len(cfg.Outputs))
 	return live.Run(ctx)
+}
+
+// giveUp gives up the privileges that were needed to begin.
+func (o *runOptions) giveUp(log *slog.Logger) error {
+	keep := privilege.Sensing()
+	if !o.dryRun {
+		keep = append(keep, privilege.Responding()...)
+	}
+	if err := privilege.Keep(keep); errors.Is(err, errors.ErrUnsupported) {
+		log.Warn("privileges are kept: this program was built with cgo")
+	} else if err != nil {
+		return fmt.Errorf("privileges: %w", err)
+	}
+	return nil
 }
 
 // usage points a wrong request to the help, where it has no better hint.
@@ -320,7 +342,7 @@ func (o *runOptions) open(ctx context.Context, cfg *agent.LiveConfig) (*sensors,
 		cfg.Sources = append(cfg.Sources, agent.NewAuditLog(&auditlog.Tail{Path: o.auditLog, Cursor: filepath.Join(o.state, "audit-log.place")}))
 	}
 	if slices.Contains(o.sources, rules.SourceSyscall) {
-		source, err := syscalls.New(syscalls.Config{Node: cfg.Node, CRI: cmp.Or(o.cri, identity.FindSocket("/"))})
+		source, err := syscalls.New(syscalls.Config{Node: cfg.Node, CRI: cmp.Or(o.cri, identity.FindSocket("/")), Attached: func() error { return o.giveUp(cfg.Log) }})
 		if err != nil {
 			return s, errors.Join(err, s.close())
 		}
