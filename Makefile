@@ -42,6 +42,9 @@ bench: build ## side by side with the physical limit and whatever peers are on P
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
 	$(GO) run ./bench
 
+soak: cluster ## ten minutes of a cluster's ordinary life under the agent: no false alarm, flat memory
+	SEAWALL_LONG=1 $(GO) test ./test/cluster/runtime -run Silence -count=1 -v -timeout 30m
+
 image: ## reproducible multi-architecture container images with their SBOMs: dist/seawall.oci, dist/seawall-agent.oci
 	$(GO) run ./deploy/image --version '$(VERSION)' --program seawall
 	$(GO) run ./deploy/image --version '$(VERSION)' --program seawall-agent
