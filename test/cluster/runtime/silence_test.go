@@ -107,6 +107,7 @@ func round(t *testing.T, c *cluster.Cluster, n int, busybox, builder string) (na
 	c.Kubectl(t, "scale", "-n", ns, "deploy/web", "--replicas=1")
 	c.WaitPod(t, ns, fmt.Sprintf("build-%d", n))
 	c.Kubectl(t, "delete", "-n", ns, "deploy/web", "--wait=false")
+	c.Kubectl(t, "delete", "namespace", ns, "--wait=false")
 	return ns
 }
 
