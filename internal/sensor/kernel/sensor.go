@@ -184,7 +184,10 @@ func (s *Sensor) read(reader *ringbuf.Reader, emit func(*trace.Event)) error {
 	for {
 		switch err := reader.ReadInto(&record); {
 		case err == nil:
-			looks = 0
+			if looks > 0 {
+				looks = 0
+				reader.SetDeadline(time.Now().Add(awake))
+			}
 			if err := trace.Decode(record.RawSample, &event); err != nil {
 				s.mu.Lock()
 				s.damaged++
