@@ -145,22 +145,36 @@ func (r *Rules) Decide(node *seawall.Asset, f *seawall.Finding, c *seawall.Conta
 	if len(r.Policies.Policies) == 0 {
 		return nil
 	}
-	in := policy.Input{Phase: policy.PhaseRun, Now: now, Asset: node, Findings: []seawall.Finding{*f}, Exceptions: r.Policies.Exceptions}
-	if c != nil {
-		in.NamespaceName = c.Namespace
-		if c.ID != "" {
-			asset := containerAsset(c)
-			in.Asset = &asset
-		}
-		if c.Image != "" {
-			image := policy.NamedImage(c.Image)
-			if c.Digest != "" {
-				image.Digest = c.Digest
-			}
-			in.Images = []policy.Image{image}
-		}
+	return r.Policies.Decide(r.input(node, f, c, now))
+}
+
+// Observe is every answer on the way to what Decide decides.
+func (r *Rules) Observe(node *seawall.Asset, f *seawall.Finding, c *seawall.Container, now time.Time) (all []*policy.Observed) {
+	in := r.input(node, f, c, now)
+	for _, p := range r.Policies.Policies {
+		p.Observe(in, func(o *policy.Observed) { all = append(all, o) })
 	}
-	return r.Policies.Decide(in)
+	return all
+}
+
+func (r *Rules) input(node *seawall.Asset, f *seawall.Finding, c *seawall.Container, now time.Time) policy.Input {
+	in := policy.Input{Phase: policy.PhaseRun, Now: now, Asset: node, Findings: []seawall.Finding{*f}, Exceptions: r.Policies.Exceptions}
+	if c == nil {
+		return in
+	}
+	in.NamespaceName = c.Namespace
+	if c.ID != "" {
+		asset := containerAsset(c)
+		in.Asset = &asset
+	}
+	if c.Image != "" {
+		image := policy.NamedImage(c.Image)
+		if c.Digest != "" {
+			image.Digest = c.Digest
+		}
+		in.Images = []policy.Image{image}
+	}
+	return in
 }
 
 // act carries out a decision, where it is to be carried out, and tells it.
