@@ -13,13 +13,22 @@ import (
 func TestAdmission(t *testing.T) {
 	testenv.Root(t)
 	c := cluster.Start(t, cluster.Options{Kubelet: true})
-	install(t, c, buildSeawall(t), nil)
-	t.Log(logs(c))
+	img := serveImages(t, c)
+	values := map[string]any{"server": map[string]any{"verification": map[string]any{"key": img.key}}}
+	program := buildSeawall(t)
+	install(t, c, program, values, "--insecure="+img.host, "--ca-lifetime=75s", "--certificate-lifetime=45s", "--certificate-overlap=5s")
 	for _, step := range []struct {
 		name string
 		run  func(*testing.T, *cluster.Cluster)
 	}{
 		{"kinds", testKinds},
+		{"mutation", testMutation},
+		{"background", testBackground},
+		{"strange", testStrange},
+		{"repair", testRepair},
+		{"rotation", testRotation},
+		{"death", func(t *testing.T, c *cluster.Cluster) { testDeath(t, c, program) }},
+		{"library", func(t *testing.T, c *cluster.Cluster) { testLibrary(t, c, img) }},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.run(t, c) }) {
 			t.Log(logs(c))
