@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seawall-security/seawall/internal/agent"
+	"github.com/seawall-security/seawall/internal/agent/prevent"
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/sensor/identity"
 	"github.com/seawall-security/seawall/internal/sensor/kernel"
@@ -28,10 +29,18 @@ type Config struct {
 	CRI string
 	// Attached is called once events are being recorded; nil is nothing.
 	Attached func() error
-	// Also sees every event before the rules do; nil is nobody.
-	Also func(e *node.Event)
-	// Types are event types that Also needs beside those of the rules.
-	Types []string
+	// Watchers see every event before the rules do.
+	Watchers []Watcher
+	// Prevention stops programs before they start; nil is not.
+	Prevention *prevent.Prevention
+}
+
+// Watcher sees events beside the rules.
+type Watcher interface {
+	// Filter adds what it needs to what the rules want.
+	Filter(f seawall.EventFilter) seawall.EventFilter
+	// Observe sees an event, which is valid until it returns. It does not block.
+	Observe(e *node.Event)
 }
 
 // buffer is the ring buffer's size. Its pages count twice in the resident size: they are mapped twice.
@@ -62,6 +71,9 @@ func New(cfg Config) (*Source, error) {
 	if s.sensor, err = kernel.New(kernel.Config{Started: s.attached, Buffer: buffer}); err != nil {
 		return nil, errors.Join(seawall.WithHint(fmt.Errorf("kernel sensor: %w", err), "seawall-agent check shows what this kernel and these privileges allow"), s.Close())
 	}
+	if s.Prevention != nil {
+		s.Prevention.Attach(s.sensor, s.stream, s.ids)
+	}
 	return s, nil
 }
 
@@ -89,21 +101,27 @@ func (s *Source) Run(ctx context.Context, f seawall.EventFilter, emit func(agent
 	wait.Go(func() { s.ids.Run(asking) })
 	defer wait.Wait()
 	defer stop()
+	if s.Prevention != nil {
+		wait.Go(func() { s.Prevention.Run(asking, emit) })
+	}
 	return s.stream.Run(ctx, s.sensor, s.with(f), func(e *node.Event) {
-		if s.Also != nil {
-			s.Also(e)
+		for _, w := range s.Watchers {
+			w.Observe(e)
 		}
 		emit(e)
+		if s.Prevention != nil {
+			s.Prevention.Seen(e)
+		}
 	})
 }
 
 // SetFilter implements agent.Source.
 func (s *Source) SetFilter(f seawall.EventFilter) error { return s.sensor.SetFilter(s.with(f)) }
 
-// with adds the types that are needed beside the rules'.
+// with adds what watchers need to what the rules want.
 func (s *Source) with(f seawall.EventFilter) seawall.EventFilter {
-	if f.Types != nil {
-		f.Types = append(f.Types[:len(f.Types):len(f.Types)], s.Types...)
+	for _, w := range s.Watchers {
+		f = w.Filter(f)
 	}
 	return f
 }

@@ -12,7 +12,7 @@ import (
 // Output is a rule's message with fields in it: "%proc.name ran in %container.id".
 type Output struct{ parts []part }
 
-// part is a text, or a field with transformers.
+// part is a text, or a field with transformers, then text is the field as written.
 type part struct {
 	text       string
 	ref        *Ref
@@ -57,7 +57,7 @@ func newPart(field string) (part, bool) {
 		return part{}, false
 	}
 	r, known, err := ref(c.Left.Field, c.Left.Argument, c.Left.Indexed)
-	return part{ref: &r, transforms: c.Left.Transformers}, known && err == nil
+	return part{text: field, ref: &r, transforms: c.Left.Transformers}, known && err == nil
 }
 
 // fieldLength is the length of the field at the start of s, 0 when there is none:
@@ -97,8 +97,8 @@ func (o *Output) Write(r Record) string {
 	var b strings.Builder
 	var v seawall.Value
 	for _, p := range o.parts {
-		b.WriteString(p.text)
 		if p.ref == nil {
+			b.WriteString(p.text)
 			continue
 		}
 		b.WriteString(p.value(r, &v))
@@ -106,7 +106,7 @@ func (o *Output) Write(r Record) string {
 	return b.String()
 }
 
-// Shown are the fields the message names: numbers, booleans and texts; nil where the event has none.
+// Shown are the fields the message names, as it writes them: numbers, booleans and texts; nil where the event has none.
 func (o *Output) Shown(r Record) map[string]any {
 	out := map[string]any{}
 	var v seawall.Value
@@ -115,15 +115,15 @@ func (o *Output) Shown(r Record) map[string]any {
 			continue
 		}
 		text := p.value(r, &v)
-		out[p.ref.String()] = strings.Clone(text) // the event's texts are used again
+		out[p.text] = strings.Clone(text) // the event's texts are used again
 		switch {
 		case text == missing:
-			out[p.ref.String()] = nil
+			out[p.text] = nil
 		case p.ref.several() || len(p.transforms) > 0:
 		case p.ref.Field.Type == TypeNumber:
-			out[p.ref.String()] = v.Number
+			out[p.text] = v.Number
 		case p.ref.Field.Type == TypeFlag:
-			out[p.ref.String()] = v.Number != 0
+			out[p.text] = v.Number != 0
 		}
 	}
 	return out
