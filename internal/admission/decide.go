@@ -167,14 +167,14 @@ func (q *question) message(blocks []*seawall.Decision) string {
 
 // remedy is what mends a decision's first finding, where it says it.
 func (q *question) remedy(d *seawall.Decision) string {
-	if len(d.Findings) == 0 {
+	if len(d.Findings) == 0 || q.in.Own == nil {
 		return ""
 	}
-	i := slices.IndexFunc(q.in.Findings, func(f seawall.Finding) bool { return f.ID == d.Findings[0] })
+	i := slices.IndexFunc(q.in.Own.Findings, func(f seawall.Finding) bool { return f.ID == d.Findings[0] })
 	if i < 0 {
 		return ""
 	}
-	return oneLine(q.in.Findings[i].Advice())
+	return oneLine(q.in.Own.Findings[i].Advice())
 }
 
 // annotation is decisions for the audit log: bounded, and without their reasons, which

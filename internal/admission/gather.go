@@ -37,18 +37,17 @@ func (h *Handler) namespace(ctx context.Context, r *Request, in *policy.Input) {
 // gather finds out what a question's policies ask about. Its error says that they
 // cannot be judged.
 func (h *Handler) gather(ctx context.Context, q *question) error {
-	if q.wants.Objects() {
-		findings, err := h.controls(ctx, q)
-		if err != nil {
+	if q.in.Own == nil && q.wants.Objects() && len(h.config.Detectors) > 0 {
+		var err error
+		if q.in.Own, err = h.controls(ctx, q); err != nil {
 			return err
 		}
-		q.in.Findings = findings
 	}
 	h.learn(ctx, q)
-	if q.wants.FirstSeen && h.config.Sightings != nil && len(q.in.Findings) > 0 {
-		ids := make([]string, len(q.in.Findings))
-		for i := range q.in.Findings {
-			ids[i] = q.in.Findings[i].ID
+	if own := q.in.Own; own != nil && q.wants.FirstSeen && h.config.Sightings != nil {
+		ids := make([]string, len(own.Findings))
+		for i := range own.Findings {
+			ids[i] = own.Findings[i].ID
 		}
 		seen, err := h.config.Sightings.FirstSeen(ctx, ids)
 		if err != nil {
@@ -130,35 +129,34 @@ func (h *Handler) mutator(ctx context.Context, q *question) policy.Mutator {
 	})
 }
 
-// controls are the findings of the detectors about the question's object.
-func (h *Handler) controls(ctx context.Context, q *question) ([]seawall.Finding, error) {
-	if len(h.config.Detectors) == 0 {
-		return nil, nil
+// found are the findings about an object, prepared for a set.
+type found struct {
+	*policy.Scan
+	set *policy.Set
+}
+
+// controls are what the detectors find about the question's object. Pods of one template
+// are judged once.
+func (h *Handler) controls(ctx context.Context, q *question) (*policy.Scan, error) {
+	set := q.snapshot.set
+	detect := func(ctx context.Context) (found, time.Duration, error) {
+		findings, err := h.detect(ctx, q)
+		return found{set.Scanned(policy.PhaseDeploy, nil, findings), set}, keepFindings, err
 	}
-	resource := q.resource()
 	if q.Group != "" || q.Kind != "Pod" {
-		return h.detect(ctx, q, resource)
+		f, _, err := detect(ctx)
+		return f.Scan, err
 	}
 	key, err := likeness(q.in.Object)
 	if err != nil {
 		return nil, err
 	}
-	found, err := h.found.get(ctx, key, func(ctx context.Context) ([]seawall.Finding, time.Duration, error) {
-		findings, err := h.detect(ctx, q, resource)
-		return findings, keepFindings, err
-	})
-	if err != nil {
-		return nil, err
+	f, err := h.found.get(ctx, key, detect)
+	if err == nil && f.set != set { // other policies came: they ask about other findings
+		h.found.entries.Remove(key)
+		f, _, err = detect(ctx)
 	}
-	findings := slices.Clone(found)
-	for i := range findings {
-		f := &findings[i]
-		location := *f.Location
-		location.Resource = resource
-		f.Location, f.Locations = &location, []seawall.Location{location}
-		f.ID = identity(f)
-	}
-	return findings, nil
+	return f.Scan, err
 }
 
 // keepFindings is how long the findings of a pod count for pods like it.
@@ -193,11 +191,12 @@ func likeness(pod map[string]any) (string, error) {
 }
 
 // detect has all detectors judge the question's object.
-func (h *Handler) detect(ctx context.Context, q *question, resource string) ([]seawall.Finding, error) {
+func (h *Handler) detect(ctx context.Context, q *question) ([]seawall.Finding, error) {
 	object, err := json.Marshal(q.in.Object)
 	if err != nil {
 		return nil, fmt.Errorf("the object: %w", err)
 	}
+	resource := q.resource()
 	_, name, _ := cutLast(resource, "/")
 	o := seawall.Object{APIVersion: text(q.in.Object, "apiVersion"), Kind: q.Kind, Namespace: q.in.NamespaceName, Name: name, JSON: object}
 	facts := detect.Facts{Asset: seawall.Asset{ID: "cluster:" + h.config.Cluster, Kind: seawall.AssetManifests, Name: h.config.Cluster}, Objects: []seawall.Object{o}, Now: q.in.Now}
@@ -216,7 +215,7 @@ func (h *Handler) detect(ctx context.Context, q *question, resource string) ([]s
 			if h.config.Frameworks != nil {
 				f.Frameworks = h.config.Frameworks(f, facts.Now)
 			}
-			f.ID = identity(f)
+			f.ID = q.identity(f)
 			findings = append(findings, *f)
 		}
 	}
@@ -230,8 +229,14 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 	return "", s, false
 }
 
-// identity is a finding's identifier: the same for the same problem at the same place.
-func identity(f *seawall.Finding) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{f.Asset, string(f.Kind), f.Rule, f.Location.Resource, f.Location.Field, f.Evidence}, "\x00")))
+// identity is a finding's identifier: the same for the same problem at the same place,
+// and for all pods that a controller makes of a template.
+func (q *question) identity(f *seawall.Finding) string {
+	resource := f.Location.Resource
+	meta, _ := q.in.Object["metadata"].(map[string]any)
+	if name := text(meta, "generateName"); name != "" {
+		resource = q.Kind + "/" + q.in.NamespaceName + "/" + name
+	}
+	sum := sha256.Sum256([]byte(strings.Join([]string{f.Asset, string(f.Kind), f.Rule, resource, f.Location.Field, f.Evidence}, "\x00")))
 	return hex.EncodeToString(sum[:16])
 }

@@ -26,7 +26,7 @@ import (
 type Handler struct {
 	config  Config
 	images  *images
-	found   *cache[[]seawall.Finding]
+	found   *cache[found]
 	metrics *metrics
 	room    *semaphore.Weighted
 	reviews chan store.Review
@@ -64,7 +64,7 @@ func New(c Config) (*Handler, error) {
 	if h.images, err = newImages(&h.config, h.metrics); err != nil {
 		return nil, err
 	}
-	h.found, err = newCache[[]seawall.Finding]("findings", &h.config, h.metrics)
+	h.found, err = newCache[found]("findings", &h.config, h.metrics)
 	return h, err
 }
 
@@ -303,12 +303,17 @@ func (h *Handler) Judge(ctx context.Context, object map[string]any) (Judgement, 
 	in.Request = nil
 	h.namespace(ctx, r, &in)
 	q := h.config.Policies().question(All, r, in)
+	findings, err := h.detect(ctx, q)
+	if err != nil {
+		return Judgement{}, err
+	}
+	q.in.Own = q.snapshot.set.Scanned(policy.PhaseDeploy, nil, findings)
 	if err := h.gather(ctx, q); err != nil {
 		return Judgement{}, err
 	}
 	q.in.Mutator = h.mutator(ctx, q)
 	resp := q.decide()
-	return Judgement{q.in.Findings, slices.DeleteFunc(resp.Decisions, func(d seawall.Decision) bool {
+	return Judgement{findings, slices.DeleteFunc(resp.Decisions, func(d seawall.Decision) bool {
 		return slices.ContainsFunc(d.Unknown, func(fact string) bool { return fact == "request" || strings.HasPrefix(fact, "request.") })
 	})}, nil
 }

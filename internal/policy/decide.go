@@ -305,6 +305,9 @@ func (c *cases) location(f *seawall.Finding, image *Image) *seawall.Location {
 		return nil
 	case f != nil && f.Location != nil && image == nil:
 		l = *f.Location
+		if c.in.Own != nil {
+			l.Resource = c.in.Location("").Resource
+		}
 	case image != nil:
 		l = c.in.Location(image.Field)
 	default:

@@ -20,8 +20,9 @@ type Exception struct {
 	// Expires is when it stops counting.
 	Expires time.Time
 
-	match *criteria
-	when  *expression.Program
+	match    *criteria
+	whenText string
+	when     *expression.Program
 	// environment is when's.
 	environment *expression.Environment
 }
@@ -46,7 +47,7 @@ func parseException(h *Header) (*Exception, error) {
 	}
 	e := &Exception{
 		Name: h.Metadata.Name.Text, Namespace: h.Metadata.Namespace, Place: h.Metadata.Name.Place,
-		Policy: spec.Policy.Text, Rules: spec.Rules, Owner: spec.Owner, Reason: spec.Reason,
+		Policy: spec.Policy.Text, Rules: spec.Rules, Owner: spec.Owner, Reason: spec.Reason, whenText: spec.When.Text,
 	}
 	for _, must := range []struct{ what, value string }{
 		{"metadata.namespace", e.Namespace}, {"policy", e.Policy}, {"owner", e.Owner}, {"reason", e.Reason}, {"expires", spec.Expires.Text},

@@ -373,6 +373,7 @@ func (p *Policy) defineVariables(spec *policySpec) (err error) {
 		}
 		p.programs[name] = program
 		p.variables[name] = p.named(program)
+		p.definitions = append(p.definitions, Definition{v.Name.Text, v.Expression.Text})
 	}
 	return nil
 }
@@ -396,7 +397,7 @@ func isIdentifier(s string) bool {
 }
 
 func (p *Policy) rule(spec *ruleSpec) (*Rule, error) {
-	r := &Rule{Name: spec.Name.Text, Place: spec.Name.Place, When: spec.When.Text, message: spec.Message}
+	r := &Rule{Name: spec.Name.Text, Place: spec.Name.Place, When: spec.When.Text, message: spec.Message, messageText: spec.MessageExpression.Text}
 	var err error
 	switch {
 	case r.Name == "":

@@ -95,6 +95,7 @@ type Policy struct {
 	exceptionNamespaces []string
 	exceptionDays       int
 	environment         *expression.Environment
+	definitions         []Definition
 	// variables are the policy's own, and what each of them names in turn.
 	variables map[string][]string
 	programs  map[string]*expression.Program // theirs
@@ -111,13 +112,15 @@ type Rule struct {
 	// Mutation is what the action mutate does; nil where no phase has it.
 	Mutation *Mutation
 
-	mode      string
-	actions   map[string]string // phase -> action
-	grace     grace
-	message   string
-	messageOf *expression.Program
-	when      *expression.Program
-	subject   subject
+	mode    string
+	actions map[string]string // phase -> action
+	grace   grace
+	message string
+	// messageText is messageOf's.
+	messageText string
+	messageOf   *expression.Program
+	when        *expression.Program
+	subject     subject
 	// uses are all variables that the rule names, itself or through others.
 	uses []string
 }
@@ -150,6 +153,9 @@ type Input struct {
 	Images []Image
 	// Findings about the thing; only failing ones are judged.
 	Findings []seawall.Finding
+	// Own are more of them, prepared. Those of objects like it may have been made for one
+	// of another name: decisions place them in this one.
+	Own *Scan
 	// Object is the Kubernetes object as it would be stored, Workload what it runs.
 	Object   map[string]any
 	Workload *Workload

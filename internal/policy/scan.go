@@ -8,10 +8,11 @@ import (
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
-// Scan is what a scan found in an image, prepared for many decisions about those who
-// run it: rules that look at nothing but a finding were asked once. It is safe for
-// concurrent use.
+// Scan is what a scan found in an image, or detectors about an object, prepared for
+// many decisions about it: rules were asked once, and what they say no to whatever else
+// is so is left out. It is safe for concurrent use.
 type Scan struct {
+	// Asset is the image; nil for an object.
 	Asset *seawall.Asset
 	// Findings are those that some rule may match.
 	Findings []seawall.Finding
@@ -20,8 +21,8 @@ type Scan struct {
 	asked map[*Rule][]int32
 }
 
-// Scanned prepares an image's findings for decisions of the set in a phase. They are
-// not kept, but for those that some rule may match.
+// Scanned prepares findings for decisions of the set in a phase. They are not kept, but
+// for those that some rule may match.
 func (s *Set) Scanned(phase string, asset *seawall.Asset, findings []seawall.Finding) *Scan {
 	scan := &Scan{Asset: asset, asked: map[*Rule][]int32{}}
 	kept := map[int]int32{}
@@ -30,14 +31,14 @@ func (s *Set) Scanned(phase string, asset *seawall.Asset, findings []seawall.Fin
 			continue
 		}
 		values := (&cases{policy: p, in: &Input{Phase: phase, Asset: asset}}).input(p.environment)
+		values.Set("now", expression.Unknown("now"))
 		for _, r := range p.Rules {
 			if r.subject != subjectFinding {
 				continue
 			}
-			alone := p.alone(r)
 			for i := range findings {
 				f := &findings[i]
-				if f.Status != seawall.StatusFail || !r.mayMatch(f) || alone && !r.matches(f, values) {
+				if f.Status != seawall.StatusFail || !r.mayMatch(f) || !r.matches(f, values) {
 					continue
 				}
 				n, there := kept[i]
@@ -53,14 +54,8 @@ func (s *Set) Scanned(phase string, asset *seawall.Asset, findings []seawall.Fin
 	return scan
 }
 
-// alone says whether a rule's condition depends on the finding and its asset alone.
-func (p *Policy) alone(r *Rule) bool {
-	return !slices.ContainsFunc(p.named(r.when), func(name string) bool {
-		return slices.Contains([]string{"image", "workload", "object", "request", "namespaceObject", "now"}, name)
-	})
-}
-
-// matches says whether the condition comes to anything but false.
+// matches says whether the condition comes to anything but false, where nothing is known
+// but the finding.
 func (r *Rule) matches(f *seawall.Finding, values *expression.Input) bool {
 	values.Set("finding", f)
 	matched, err := r.when.Bool(values)
@@ -74,8 +69,14 @@ func (r *Rule) mayMatch(f *seawall.Finding) bool {
 	return (kinds == nil || slices.Contains(kinds, string(f.Kind))) && (severities == nil || slices.Contains(severities, f.Severity.String()))
 }
 
-// scans asks a rule about what scans found in the input's images.
+// scans asks a rule about what was found beforehand.
 func (c *cases) scans(r *Rule) {
+	if own := c.in.Own; own != nil {
+		for _, n := range own.asked[r] {
+			f := &own.Findings[n]
+			c.ask(r, f, nil, func(v *expression.Input) { v.Set("finding", f) })
+		}
+	}
 	for i := range c.in.Images {
 		image := &c.in.Images[i]
 		if image.Scan == nil || len(image.Scan.asked[r]) == 0 || !c.policy.concerns(c.in, c.in.Images[i:i+1]) {
