@@ -43,7 +43,8 @@ func (j *judge) observers(e Event) {
 	for _, o := range j.Observers {
 		for _, f := range o.Observe(e) {
 			m := match{finding: f, subject: e.Subject(), rules: j.rules}
-			j.place(&m, e)
+			m.of(e)
+			j.place(&m)
 			j.pass(m)
 		}
 	}
@@ -67,7 +68,8 @@ func (j *judge) match(r *rules.Rule, e Event) {
 		}
 	}
 	m.finding = r.Finding(e, e.Event())
-	j.place(&m, e)
+	m.of(e)
+	j.place(&m)
 	j.observe.Lock()
 	for _, o := range j.Observers {
 		o.Complete(&m.finding, &m.subject)
@@ -76,36 +78,48 @@ func (j *judge) match(r *rules.Rule, e Event) {
 	j.pass(m)
 }
 
-func (j *judge) pass(m match) {
+func (l *Live) pass(m match) {
 	select {
-	case j.matches <- m:
+	case l.matches <- m:
 	default:
-		j.counters.overflow.Add(1)
+		l.counters.overflow.Add(1)
 	}
 }
 
-// place says where the event of a finding was, and names the finding.
-func (j *judge) place(m *match, e Event) {
-	f := &m.finding
-	if a, ok := e.(interface{ Actor() *seawall.Actor }); ok && f.Actor == nil {
-		f.Actor = a.Actor()
+// requested is what events of requests say beside.
+type requested interface {
+	Actor() *seawall.Actor
+	Resource() string
+}
+
+// of says who and what an event is of.
+func (m *match) of(e Event) {
+	if r, ok := e.(requested); ok {
+		if m.finding.Actor == nil {
+			m.finding.Actor = r.Actor()
+		}
+		m.resource(r.Resource())
 	}
-	f.Asset = j.asset.ID
-	resource := ""
+}
+
+func (m *match) resource(name string) {
+	if f := &m.finding; f.Location == nil && name != "" {
+		f.Location = &seawall.Location{Resource: name}
+		f.Locations = []seawall.Location{*f.Location}
+	}
+}
+
+// place says where a finding was, and names the finding.
+func (l *Live) place(m *match) {
+	f := &m.finding
+	f.Asset = l.asset.ID
 	if c := m.subject.Container; c != nil {
 		if c.ID != "" {
 			f.Asset = "container:" + c.ID
 		}
 		if c.Pod != "" {
-			resource = "Pod/" + c.Namespace + "/" + c.Pod
+			m.resource("Pod/" + c.Namespace + "/" + c.Pod)
 		}
-	}
-	if r, ok := e.(interface{ Resource() string }); ok {
-		resource = r.Resource()
-	}
-	if resource != "" {
-		f.Location = &seawall.Location{Resource: resource}
-		f.Locations = []seawall.Location{*f.Location}
 	}
 	if f.ID == "" {
 		sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%d\x00%d\x00%s", f.Rule, f.Time, f.Asset, m.subject.PID, m.subject.Start, f.Evidence))

@@ -66,6 +66,13 @@ type Observer interface {
 	Complete(f *seawall.Finding, s *seawall.Subject)
 }
 
+// Finder finds by itself, beside events.
+type Finder interface {
+	Name() string
+	// Run tells what it finds until ctx ends. Where a finding has no asset it is this node's.
+	Run(ctx context.Context, tell func(f seawall.Finding, s seawall.Subject)) error
+}
+
 // Enforcer carries out actions; package enforce's is one.
 type Enforcer interface {
 	Do(ctx context.Context, a enforce.Action) enforce.Outcome
@@ -89,6 +96,7 @@ type LiveConfig struct {
 	Reload    func() (*Rules, error)
 	Changed   <-chan struct{}
 	Observers []Observer
+	Finders   []Finder
 	Outputs   []*Output
 	// Enforcer carries out what Response allows; nil carries out nothing.
 	Enforcer Enforcer
@@ -179,6 +187,13 @@ func (l *Live) Run(ctx context.Context) error {
 			}
 		})
 	}
+	for _, f := range l.Finders {
+		sources.Go(func() {
+			if err := f.Run(running, l.found); err != nil && running.Err() == nil {
+				stop(fmt.Errorf("%s: %w", f.Name(), err))
+			}
+		})
+	}
 	// The desk works until its sources have ended, so it has a context that outlives theirs.
 	working, done := context.WithCancel(context.WithoutCancel(ctx))
 	rest.Go(func() { l.desk.work(working) })
@@ -196,6 +211,13 @@ func (l *Live) Run(ctx context.Context) error {
 		err = errors.Join(cause, err)
 	}
 	return err
+}
+
+// found takes what a Finder tells.
+func (l *Live) found(f seawall.Finding, s seawall.Subject) {
+	m := match{finding: f, subject: s, rules: l.rules.Load()}
+	l.place(&m)
+	l.pass(m)
 }
 
 // reload replaces the rules when they changed. Events go on being judged by the old
