@@ -173,12 +173,12 @@ type review struct {
 }
 
 // Review judges a request: mutating policies change its object, validating ones judge
-// what comes of it. Where the object cannot be read, Refused says why.
+// what comes of it. Where the object cannot be read, Unreadable says why.
 func (s *Set) Review(ctx context.Context, r Request) *Verdict {
 	v := &Verdict{Object: r.Object}
 	rv, err := s.review(&r)
 	if err != nil {
-		v.Refused = err.Error()
+		v.Unreadable = err.Error()
 		return v
 	}
 	err = rv.mutate(ctx, v)

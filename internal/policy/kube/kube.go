@@ -125,7 +125,9 @@ type Verdict struct {
 	Object map[string]any
 	// Changed: they changed it.
 	Changed bool
-	// Refused is the error of mutating policies that failed, and with it all that follows.
+	// Unreadable is why the object is not one of its kind; nothing is judged then.
+	Unreadable string
+	// Refused is the error of mutating policies that failed; nothing is judged after that.
 	Refused    string
 	Violations []Violation
 	// Annotations are what policies write into the audit log.
@@ -160,7 +162,11 @@ func (s *Set) Decide(in policy.Input) []seawall.Decision {
 		d.Location = &l
 	}
 	var decisions []seawall.Decision
-	if v.Refused != "" {
+	switch {
+	case v.Unreadable != "":
+		d.Policy, d.Reason, d.Outcome = "kubernetes", "could not be judged: "+v.Unreadable, policy.OutcomeFailed
+		return append(decisions, d)
+	case v.Refused != "":
 		d.Policy, d.Reason = "MutatingAdmissionPolicy", v.Refused
 		return append(decisions, d)
 	}
