@@ -148,6 +148,24 @@ func in(t *testing.T, dir string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// TestHost: what runs on the host has the host's users.
+func TestHost(t *testing.T) {
+	dir := cgroup(t, "some.service")
+	info, err := os.Stat(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := info.Sys().(*syscall.Stat_t).Ino
+	l := start(t, identity.Config{}, seawall.EventFilter{Types: []string{"execve"}}, func(e *Event) bool { return e.Task.Cgroup == id })
+	if out, err := in(t, dir, "/bin/sleep", "0.1").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	e := l.wait(t, "sleep", func(e *seawall.Event) bool { return e.Type == "execve" && e.Fields["proc.name"] == "sleep" })
+	if f := e.Fields; f["user.name"] != "root" || f["group.name"] != "root" || f["container.id"] != "host" || f["k8s.pod.name"] != nil || f["container.image"] != nil {
+		t.Errorf("%v", f)
+	}
+}
+
 // TestKernel: what real processes do in a cgroup that looks like a container's, as rules see it.
 func TestKernel(t *testing.T) {
 	dir := cgroup(t, "kubepods/pod5d97025f-e6f1-42b9-aab8-f04580216c05/"+containerID)

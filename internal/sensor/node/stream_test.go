@@ -258,3 +258,40 @@ func TestNoAllocation(t *testing.T) {
 		t.Errorf("a rule is about what is ordinary: %q", hits[0])
 	}
 }
+
+// FuzzEvent: whatever record the sensor's decoder takes, every field of it can be asked for, and it can be written down.
+func FuzzEvent(f *testing.F) {
+	for _, e := range acts() {
+		f.Add(trace.Append(nil, e))
+	}
+	var refs []seawall.FieldRef
+	for _, name := range Fields() {
+		refs = append(refs, seawall.FieldRef{Name: name, Index: -1}, seawall.FieldRef{Name: name, Index: 1, Argument: "1"}, seawall.FieldRef{Name: name, Index: -1, Argument: "path"})
+	}
+	f.Fuzz(func(t *testing.T, record []byte) {
+		var e trace.Event
+		if trace.Decode(record, &e) != nil {
+			return
+		}
+		s, _ := recorder(t, func(e *Event) {
+			for i := range refs {
+				var v seawall.Value
+				for n := range 3 {
+					e.Value(&refs[i], n, &v)
+				}
+			}
+			written := e.Event()
+			if written.Type != e.EventType() {
+				t.Errorf("%s is written as %s", e.EventType(), written.Type)
+			}
+			for name, value := range written.Fields {
+				if text, ok := value.(string); ok && len(text) > maxReported*3 {
+					t.Errorf("%s: %d bytes", name, len(text))
+				}
+			}
+			e.Subject()
+			e.Entered()
+		})
+		s.take(&e)
+	})
+}

@@ -39,21 +39,27 @@ const (
 // users are the accounts as the event's process sees them: of its container's root
 // file system, or of the host's.
 func (s *Stream) users(e *Event) *accounts {
-	key, pid := "", uint32(1)
+	key := ""
 	if e.Container != nil {
-		key, pid = e.Container.ID, e.Task.PID
+		key = e.Container.ID
 	}
 	now := e.When()
 	known := s.accounts[key]
 	if known != nil && now.Before(known.until) {
 		return known
 	}
-	read := readAccounts(filepath.Join(s.cfg.Proc, strconv.FormatUint(uint64(pid), 10), "root"))
+	read := readAccounts(s.root(e.Task.PID))
+	if e.Container == nil {
+		// The host's own root is that of its first process, which not everyone may look into.
+		if first := readAccounts(s.root(1)); first != nil {
+			read = first
+		}
+	}
 	switch {
 	case read != nil:
 		read.until = now.Add(staleAccounts)
 	case known != nil:
-		read = known // the process is gone: another one of the container is asked later
+		read = known // the process is gone: another one is asked later
 		read.until = now.Add(retryAccounts)
 	default:
 		read = &accounts{until: now.Add(retryAccounts)}
@@ -63,6 +69,11 @@ func (s *Stream) users(e *Event) *accounts {
 	}
 	s.accounts[key] = read
 	return read
+}
+
+// root is the root directory of a process.
+func (s *Stream) root(pid uint32) string {
+	return filepath.Join(s.cfg.Proc, strconv.FormatUint(uint64(pid), 10), "root")
 }
 
 // readAccounts reads etc/passwd and etc/group below root, nil when root is gone. The
