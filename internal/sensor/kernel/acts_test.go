@@ -853,18 +853,13 @@ func testDenyFileAndUser(t *testing.T, s *stage) {
 func actSensor(string) error {
 	s, err := New(Config{Started: func() error { fmt.Println("started"); return nil }})
 	must(err)
-	for _, p := range s.programs() {
+	for _, p := range append(s.attached(), s.objects.HandlePaths) {
 		info, err := p.Info()
 		must(err)
 		id, _ := info.ID()
 		fmt.Println(id)
 	}
 	return s.Run(context.Background(), seawall.EventFilter{Types: []string{}}, func(*trace.Event) {})
-}
-
-func (s *Sensor) programs() []*ebpf.Program {
-	o := &s.objects
-	return []*ebpf.Program{o.SysExit, o.ProcessExec, o.ProcessFork, o.ProcessExit, o.CgroupMkdir, o.CgroupRmdir, o.IoUringSubmit, o.HandlePaths}
 }
 
 // vanish waits until programs are gone: the kernel frees them after a grace period.
@@ -893,7 +888,7 @@ func TestNothingStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	var ids []ebpf.ProgramID
-	for _, p := range s.programs() {
+	for _, p := range append(s.attached(), s.objects.HandlePaths) {
 		info, err := p.Info()
 		if err != nil {
 			t.Fatal(err)

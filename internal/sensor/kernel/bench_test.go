@@ -26,7 +26,7 @@ func watched(b *testing.B, filter seawall.EventFilter) {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx, filter, func(*trace.Event) {}) }()
-	stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
+	stats, err := EnableStats()
 	if err != nil {
 		b.Fatal(err)
 	}

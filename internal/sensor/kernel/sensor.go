@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
 
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/sensor/trace"
@@ -228,9 +230,8 @@ func (s *Sensor) rest(reader *ringbuf.Reader, looks int) error {
 
 // attach puts the programs to their tracepoints, those of processes first. What it returns with an error is to be closed too.
 func (s *Sensor) attach() ([]link.Link, error) {
-	o := &s.objects
 	var links []link.Link
-	for _, p := range []*ebpf.Program{o.CgroupMkdir, o.CgroupRmdir, o.ProcessFork, o.ProcessExec, o.ProcessExit, o.IoUringSubmit, o.SysExit} {
+	for _, p := range s.attached() {
 		l, err := link.AttachTracing(link.TracingOptions{Program: p})
 		if err != nil {
 			return links, fmt.Errorf("attaching %v: %w", p, err)
@@ -238,6 +239,12 @@ func (s *Sensor) attach() ([]link.Link, error) {
 		links = append(links, l)
 	}
 	return links, nil
+}
+
+// attached are the programs that sit at tracepoints themselves.
+func (s *Sensor) attached() []*ebpf.Program {
+	o := &s.objects
+	return []*ebpf.Program{o.CgroupMkdir, o.CgroupRmdir, o.ProcessFork, o.ProcessExec, o.ProcessExit, o.IoUringSubmit, o.SysExit}
 }
 
 func closeAll(links []link.Link) error {
@@ -282,4 +289,23 @@ func (s *Sensor) Damaged() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.damaged
+}
+
+// EnableStats makes the kernel measure its BPF programs, at a cost to each of their
+// runs, until what is returned is closed.
+func EnableStats() (io.Closer, error) { return ebpf.EnableStats(unix.BPF_STATS_RUN_TIME) }
+
+// RunTime is how long this sensor's programs ran while EnableStats was on, and how often.
+func (s *Sensor) RunTime() (time.Duration, uint64, error) {
+	var total time.Duration
+	var runs uint64
+	for _, p := range s.attached() {
+		stats, err := p.Stats()
+		if err != nil {
+			return 0, 0, fmt.Errorf("statistics of %v: %w", p, err)
+		}
+		total += stats.Runtime
+		runs += stats.RunCount
+	}
+	return total, runs, nil
 }
