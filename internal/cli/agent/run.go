@@ -25,6 +25,7 @@ import (
 
 	"github.com/seawall-security/seawall/internal/agent"
 	"github.com/seawall-security/seawall/internal/agent/incident"
+	"github.com/seawall-security/seawall/internal/agent/prevent"
 	"github.com/seawall-security/seawall/internal/agent/privilege"
 	"github.com/seawall-security/seawall/internal/agent/respond"
 	"github.com/seawall-security/seawall/internal/agent/syscalls"
@@ -342,7 +343,9 @@ func (o *runOptions) open(ctx context.Context, cfg *agent.LiveConfig) (*sensors,
 		cfg.Sources = append(cfg.Sources, agent.NewAuditLog(&auditlog.Tail{Path: o.auditLog, Cursor: filepath.Join(o.state, "audit-log.place")}))
 	}
 	if slices.Contains(o.sources, rules.SourceSyscall) {
-		source, err := syscalls.New(syscalls.Config{Node: cfg.Node, CRI: cmp.Or(o.cri, identity.FindSocket("/")), Attached: func() error { return o.giveUp(cfg.Log) }})
+		source, err := syscalls.New(syscalls.Config{
+			Node: cfg.Node, CRI: cmp.Or(o.cri, identity.FindSocket("/")), Attached: func() error { return o.giveUp(cfg.Log) }, Prevention: o.prevention(cfg),
+		})
 		if err != nil {
 			return s, errors.Join(err, s.close())
 		}
@@ -351,6 +354,24 @@ func (o *runOptions) open(ctx context.Context, cfg *agent.LiveConfig) (*sensors,
 		s.runtime(ctx, source, cfg.Log)
 	}
 	return s, nil
+}
+
+// prevention stops programs before they start where policies say so; nil in a dry run.
+func (o *runOptions) prevention(cfg *agent.LiveConfig) *prevent.Prevention {
+	if o.dryRun {
+		return nil
+	}
+	node := seawall.Asset{ID: "node:" + cfg.Node, Kind: seawall.AssetNode, Name: cfg.Node}
+	p := prevent.New(prevent.Config{Node: node, Rules: cfg.Rules, Response: cfg.Response, Excluded: o.excluded, Log: cfg.Log})
+	reload := cfg.Reload
+	cfg.Reload = func() (*agent.Rules, error) {
+		fresh, err := reload()
+		if err == nil {
+			p.Replace(fresh)
+		}
+		return fresh, err
+	}
+	return p
 }
 
 // runtime tells whether the container runtime answers.
