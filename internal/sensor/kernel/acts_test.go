@@ -61,6 +61,9 @@ func actFiles(dir string) error {
 	must(err)
 	must(unix.Fchmod(fd, 0o4755))
 	must(unix.Fchown(fd, 12, 34))
+	if _, _, errno := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(fd), 0, 0, 0, 0, 0); errno != 0 {
+		return errno
+	}
 	fd2, err := unix.Openat2(unix.AT_FDCWD, "made", &unix.OpenHow{Flags: unix.O_RDONLY, Resolve: unix.RESOLVE_NO_SYMLINKS})
 	must(err)
 	unix.Close(fd2)
@@ -109,6 +112,7 @@ func TestFiles(t *testing.T) {
 	}
 	find(t, events, trace.Truncate, func(e *trace.Event) bool { return e.Path == "made" && e.Dir == s.dir })
 	find(t, events, trace.Utimensat, func(e *trace.Event) bool { return e.Path == "made" && e.Dir == s.dir })
+	find(t, events, trace.Utimensat, func(e *trace.Event) bool { return e.Path == "" && e.Dir == made && e.Flags&trace.FlagUnreadable == 0 })
 	find(t, events, trace.Unlinkat, func(e *trace.Event) bool { return e.Path == "made" && e.Dir == s.dir })
 }
 
@@ -434,20 +438,27 @@ func actDNS(string) error {
 	must(err)
 	must(unix.Connect(connected, resolver))
 	_, err = unix.SendmsgN(connected, query(), nil, nil, 0)
+	must(err)
+	// As Go's own resolver does it.
+	again, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	must(err)
+	must(unix.Connect(again, resolver))
+	_, err = unix.Write(again, query())
+	fmt.Fprintln(os.Stderr, "to no resolver")
 	return err
 }
 
 func TestDNS(t *testing.T) {
-	s := newStage(t, Config{}, seawall.EventFilter{Types: []string{"sendto", "sendmsg"}})
+	s := newStage(t, Config{}, seawall.EventFilter{Types: []string{"sendto", "sendmsg", "write"}})
 	events := s.act(t, "dns")
-	for _, typ := range []trace.Type{trace.Sendto, trace.Sendmsg} {
+	for _, typ := range []trace.Type{trace.Sendto, trace.Sendmsg, trace.Write} {
 		if e := find(t, events, typ, any1); e.Payload != string(query()) || e.Socket.Remote.String() != "127.0.0.99:53" || e.Socket.Protocol != unix.IPPROTO_UDP {
 			t.Errorf("%v: %+v", typ, e)
 		}
 	}
 	for _, e := range events {
-		if e.Socket.Remote.Port() == 5353 {
-			t.Errorf("another port: %+v", e)
+		if e.Socket.Remote.Port() == 5353 || e.Type == trace.Write && e.Payload != string(query()) {
+			t.Errorf("no query: %+v", e)
 		}
 	}
 }

@@ -12,6 +12,7 @@ const (
 	tree      = uint8(sensorCallFlagCALL_TREE)
 	structure = uint8(sensorCallFlagCALL_STRUCT)
 	receives  = uint8(sensorCallFlagCALL_RECEIVE)
+	anyFD     = uint8(sensorCallFlagCALL_ANY_FD)
 )
 
 // The number of a table's entries before the 32-bit calls, and before those of socketcall.
@@ -152,6 +153,8 @@ func describe() map[trace.Type]sensorCall {
 		trace.Recvfrom:   message(succeeded|receives, 4),
 		trace.Recvmsg:    message(succeeded|receives|structure, none),
 		trace.Recvmmsg:   message(succeeded|structure, none),
+		trace.Write:      message(succeeded|anyFD, none),
+		trace.Read:       message(succeeded|receives|anyFD, none),
 		trace.Dup:        duplicate(none),
 		trace.Dup2:       duplicate(none),
 		trace.Dup3:       duplicate(none),

@@ -44,8 +44,11 @@ func (s *Sensor) SetFilter(f seawall.EventFilter) error {
 // setCalls fills the table of system calls.
 func (s *Sensor) setCalls(f seawall.EventFilter) error {
 	for t, call := range s.calls {
-		wanted := f.Types == nil || slices.Contains(f.Types, t.String()) || (f.Maps && t == trace.Mmap)
-		if !wanted {
+		switch {
+		case wants(f, t):
+		case call.Flags&anyFD != 0:
+			call = sensorCall{} // too frequent even to count
+		default:
 			call.Kind = uint8(sensorKindKIND_NONE)
 		}
 		for _, row := range s.rows[t] {
@@ -57,12 +60,24 @@ func (s *Sensor) setCalls(f seawall.EventFilter) error {
 	return nil
 }
 
+// wants reports whether a filter asks for a type, or for one that cannot be told without it.
+func wants(f seawall.EventFilter, t trace.Type) bool {
+	named := func(t trace.Type) bool { return f.Types == nil || slices.Contains(f.Types, t.String()) }
+	switch t {
+	case trace.Mmap:
+		return f.Maps || named(t)
+	case trace.Connect: // which descriptors are resolvers'
+		return named(t) || named(trace.Write) || named(trace.Read)
+	}
+	return named(t)
+}
+
 func (s *Sensor) setSettings(f seawall.EventFilter) error {
 	settings := sensorSettings{
 		Own:      uint32(os.Getpid()),
 		AllReads: number32(f.Reads == nil), AllWrites: number32(f.Writes == nil),
 		Maps: number32(f.Maps), Environment: number32(s.config.Environment),
-		Ring: number32(f.Types == nil || slices.Contains(f.Types, trace.IOUringOp.String())),
+		Ring: number32(wants(f, trace.IOUringOp)),
 	}
 	if s.config.Rate > 0 {
 		settings.Rate, settings.Burst = uint64(s.config.Rate), uint64(s.config.Burst)

@@ -100,6 +100,8 @@ func nativeNumbers() []number {
 		{unix.SYS_RECVFROM, trace.Recvfrom},
 		{unix.SYS_RECVMSG, trace.Recvmsg},
 		{unix.SYS_RECVMMSG, trace.Recvmmsg},
+		{unix.SYS_WRITE, trace.Write},
+		{unix.SYS_READ, trace.Read},
 		{unix.SYS_DUP, trace.Dup},
 		{unix.SYS_DUP2, trace.Dup2},
 		{unix.SYS_DUP3, trace.Dup3},
@@ -124,6 +126,8 @@ func nativeNumbers() []number {
 func compatNumbers() []number {
 	return []number{
 		{2, trace.Fork},
+		{3, trace.Read},
+		{4, trace.Write},
 		{5, trace.Open},
 		{8, trace.Creat},
 		{9, trace.Link},

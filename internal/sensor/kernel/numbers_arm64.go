@@ -83,6 +83,8 @@ func nativeNumbers() []number {
 		{unix.SYS_RECVFROM, trace.Recvfrom},
 		{unix.SYS_RECVMSG, trace.Recvmsg},
 		{unix.SYS_RECVMMSG, trace.Recvmmsg},
+		{unix.SYS_WRITE, trace.Write},
+		{unix.SYS_READ, trace.Read},
 		{unix.SYS_DUP, trace.Dup},
 		{unix.SYS_DUP3, trace.Dup3},
 		{unix.SYS_FCNTL, trace.Fcntl},

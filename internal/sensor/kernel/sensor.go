@@ -110,7 +110,7 @@ func (s *Sensor) load() error {
 	spec.Maps[sensorMapEvents].MaxEntries = uint32(s.config.Buffer)
 	for name, t := range map[string]trace.Type{
 		sensorVarTypeExecve: trace.Execve, sensorVarTypeExecveat: trace.Execveat, sensorVarTypeExit: trace.Exit,
-		sensorVarTypeClone: trace.Clone, sensorVarTypeClone3: trace.Clone3,
+		sensorVarTypeClone: trace.Clone, sensorVarTypeClone3: trace.Clone3, sensorVarTypeConnect: trace.Connect,
 		sensorVarTypeCgroupMkdir: trace.CgroupMkdir, sensorVarTypeCgroupRmdir: trace.CgroupRmdir, sensorVarTypeIoUringOp: trace.IOUringOp,
 	} {
 		if err := spec.Variables[name].Set(uint16(t)); err != nil {

@@ -35,6 +35,7 @@ const (
 	sensorCallFlagCALL_TREE    sensorCallFlag = 2
 	sensorCallFlagCALL_STRUCT  sensorCallFlag = 4
 	sensorCallFlagCALL_RECEIVE sensorCallFlag = 8
+	sensorCallFlagCALL_ANY_FD  sensorCallFlag = 16
 )
 
 type sensorChildRecord struct {
@@ -309,6 +310,7 @@ const (
 	sensorMapLimits          = "limits"
 	sensorMapMapped          = "mapped"
 	sensorMapPrefixes        = "prefixes"
+	sensorMapResolvers       = "resolvers"
 	sensorMapScratches       = "scratches"
 	sensorMapSuffixes        = "suffixes"
 	sensorProgCgroupMkdir    = "cgroup_mkdir"
@@ -331,6 +333,7 @@ const (
 	sensorVarTypeCgroupRmdir = "type_cgroup_rmdir"
 	sensorVarTypeClone       = "type_clone"
 	sensorVarTypeClone3      = "type_clone3"
+	sensorVarTypeConnect     = "type_connect"
 	sensorVarTypeExecve      = "type_execve"
 	sensorVarTypeExecveat    = "type_execveat"
 	sensorVarTypeExit        = "type_exit"
@@ -409,6 +412,7 @@ type sensorMapSpecs struct {
 	Limits    *ebpf.MapSpec `ebpf:"limits"`
 	Mapped    *ebpf.MapSpec `ebpf:"mapped"`
 	Prefixes  *ebpf.MapSpec `ebpf:"prefixes"`
+	Resolvers *ebpf.MapSpec `ebpf:"resolvers"`
 	Scratches *ebpf.MapSpec `ebpf:"scratches"`
 	Suffixes  *ebpf.MapSpec `ebpf:"suffixes"`
 }
@@ -423,6 +427,7 @@ type sensorVariableSpecs struct {
 	TypeCgroupRmdir *ebpf.VariableSpec `ebpf:"type_cgroup_rmdir"`
 	TypeClone       *ebpf.VariableSpec `ebpf:"type_clone"`
 	TypeClone3      *ebpf.VariableSpec `ebpf:"type_clone3"`
+	TypeConnect     *ebpf.VariableSpec `ebpf:"type_connect"`
 	TypeExecve      *ebpf.VariableSpec `ebpf:"type_execve"`
 	TypeExecveat    *ebpf.VariableSpec `ebpf:"type_execveat"`
 	TypeExit        *ebpf.VariableSpec `ebpf:"type_exit"`
@@ -459,6 +464,7 @@ type sensorMaps struct {
 	Limits    *ebpf.Map `ebpf:"limits"`
 	Mapped    *ebpf.Map `ebpf:"mapped"`
 	Prefixes  *ebpf.Map `ebpf:"prefixes"`
+	Resolvers *ebpf.Map `ebpf:"resolvers"`
 	Scratches *ebpf.Map `ebpf:"scratches"`
 	Suffixes  *ebpf.Map `ebpf:"suffixes"`
 }
@@ -475,6 +481,7 @@ func (m *sensorMaps) Close() error {
 		m.Limits,
 		m.Mapped,
 		m.Prefixes,
+		m.Resolvers,
 		m.Scratches,
 		m.Suffixes,
 	)
@@ -490,6 +497,7 @@ type sensorVariables struct {
 	TypeCgroupRmdir *ebpf.Variable `ebpf:"type_cgroup_rmdir"`
 	TypeClone       *ebpf.Variable `ebpf:"type_clone"`
 	TypeClone3      *ebpf.Variable `ebpf:"type_clone3"`
+	TypeConnect     *ebpf.Variable `ebpf:"type_connect"`
 	TypeExecve      *ebpf.Variable `ebpf:"type_execve"`
 	TypeExecveat    *ebpf.Variable `ebpf:"type_execveat"`
 	TypeExit        *ebpf.Variable `ebpf:"type_exit"`

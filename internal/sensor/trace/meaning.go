@@ -97,7 +97,7 @@ func (e *Event) descriptors() {
 	switch e.Type {
 	case Open, Openat, Openat2, Creat, OpenByHandleAt, MemfdCreate, SocketCall, Accept, Accept4, PidfdOpen, PidfdGetfd, Userfaultfd, IOUringSetup, Fsopen, OpenTree, PerfEventOpen:
 		e.FD = int32(max(e.Ret, -1))
-	case Fchmod, Fchown, Setns, Connect, Bind, Listen, Sendto, Sendmsg, Sendmmsg, Recvfrom, Recvmsg, Recvmmsg, FinitModule, PidfdSendSignal, KexecFileLoad:
+	case Fchmod, Fchown, Setns, Connect, Bind, Listen, Sendto, Sendmsg, Sendmmsg, Recvfrom, Recvmsg, Recvmmsg, Write, Read, FinitModule, PidfdSendSignal, KexecFileLoad:
 		e.FD = int32(e.Args[0])
 	case Dup, Dup2, Dup3, Fcntl:
 		e.FD, e.NewFD = int32(e.Args[0]), int32(e.Ret)

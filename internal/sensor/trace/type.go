@@ -53,7 +53,7 @@ const (
 	Lchown
 	Fchown
 	Fchownat
-	// Truncate: path. Utime, Utimes, Futimesat, Utimensat: path. Setxattr: path, Path2 is the attribute's name. Chdir, Chroot: path.
+	// Truncate: path. Utime, Utimes, Futimesat, Utimensat: path; of a file given by its descriptor Dir alone. Setxattr: path, Path2 is the attribute's name. Chdir, Chroot: path.
 	Truncate
 	Utime
 	Utimes
@@ -117,12 +117,15 @@ const (
 	Bind
 	Listen
 	// Sendto, Sendmsg, Sendmmsg, Recvfrom, Recvmsg, Recvmmsg: socket, Payload. Only to or from port 53.
+	// Write, Read: the same of sockets that were connected to port 53.
 	Sendto
 	Sendmsg
 	Sendmmsg
 	Recvfrom
 	Recvmsg
 	Recvmmsg
+	Write
+	Read
 	// Dup, Dup2, Dup3, Fcntl (F_DUPFD only): file or socket, NewFD. Only those onto the standard streams.
 	Dup
 	Dup2
@@ -241,6 +244,8 @@ var names = [typeCount]string{
 	Recvfrom:        "recvfrom",
 	Recvmsg:         "recvmsg",
 	Recvmmsg:        "recvmmsg",
+	Write:           "write",
+	Read:            "read",
 	Dup:             "dup",
 	Dup2:            "dup2",
 	Dup3:            "dup3",

@@ -83,6 +83,7 @@ enum call_flag {
 	CALL_TREE = 2,     // told by the tracepoints of processes
 	CALL_STRUCT = 4,   // the argument is a pointer to a struct msghdr, a struct open_how
 	CALL_RECEIVE = 8, // returns the length of what its buffer holds
+	CALL_ANY_FD = 16, // of descriptors that are most often no resolver's
 };
 
 // A system call: what it is called, how it is handled, where its arguments are.
@@ -234,6 +235,14 @@ struct {
 	__type(value, __u8);
 } mapped SEC(".maps");
 
+// Descriptors that were connected to port 53: process << 32 | descriptor.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u8);
+} resolvers SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -266,6 +275,9 @@ struct {
 	__type(key, struct deny_key);
 	__type(value, __u32); // the rule
 } denied SEC(".maps");
+
+// The types user space numbers by name; these the programs must know themselves.
+volatile const __u16 type_execve, type_execveat, type_exit, type_clone, type_clone3, type_connect, type_cgroup_mkdir, type_cgroup_rmdir, type_io_uring_op;
 
 // The reader sets it before it sleeps until it is woken; who finds it set wakes it.
 // A reader that is awake looks for itself, often enough: a wake-up costs more than an event.
@@ -555,6 +567,10 @@ static __always_inline void put_claimed(struct scratch *s, __u16 kind, __u8 plac
 {
 	__u32 off = s->off;
 
+	if (place != ARG_NONE && !s->args[place & 7] && dir < 6) {
+		put_dir(s, dir_kind, dir); // the file itself, by its descriptor
+		return;
+	}
 	if (place == ARG_NONE || put_user_text(s, kind, (void *)s->args[place & 7]) < 0 || dir == ARG_NONE)
 		return;
 	if (off <= OUT_MAX && s->out[off + sizeof(struct record)] != '/')
@@ -962,6 +978,25 @@ static __always_inline void get_args(__u64 *args, struct pt_regs *regs, int comp
 }
 #endif
 
+static __always_inline int is_resolver(struct task_struct *task, __u64 fd)
+{
+	__u64 key = (__u64)task->tgid << 32 | (__u32)fd;
+
+	return !!bpf_map_lookup_elem(&resolvers, &key);
+}
+
+// note_resolver remembers a socket that is being connected to port 53.
+static __always_inline void note_resolver(struct scratch *s)
+{
+	__u64 key = bpf_get_current_pid_tgid() >> 32 << 32 | (__u32)s->args[0];
+	__u16 address[2] = {};
+	__u8 yes = 1;
+
+	bpf_probe_read_user(address, sizeof(address), (void *)s->args[1]);
+	if ((address[0] == AF_INET || address[0] == AF_INET6) && __builtin_bswap16(address[1]) == PORT_DNS)
+		bpf_map_update_elem(&resolvers, &key, &yes, BPF_ANY);
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 {
@@ -991,6 +1026,8 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		return 0;
 	s->call = *c;
 	get_args(s->args, regs, compat);
+	if (c->flags & CALL_ANY_FD && !is_resolver(task, s->args[0]))
+		return 0;
 	begin(s, compat ? FLAG_COMPAT : 0);
 	bpf_tail_call(ctx, &handlers, c->kind);
 	return 0;
@@ -1134,6 +1171,8 @@ int BPF_PROG(handle_fd, struct pt_regs *regs, long ret)
 	if (s->call.address != ARG_NONE) {
 		__u32 at = s->call.address & 7;
 
+		if (s->call.type == type_connect)
+			note_resolver(s);
 		put_user_bytes(s, REC_SOCKADDR, (void *)s->args[at], s->args[(at + 1) & 7], SOCKADDR_MAX - 1);
 	}
 	return send_call(s, ret);
@@ -1288,9 +1327,6 @@ static __always_inline __u32 type_of_call(struct task_struct *task, struct pt_re
 	c = bpf_map_lookup_elem(&calls, &number);
 	return c && c->type ? c->type : otherwise;
 }
-
-// The types user space numbers by name; these the programs must know themselves.
-volatile const __u16 type_execve, type_execveat, type_exit, type_clone, type_clone3, type_cgroup_mkdir, type_cgroup_rmdir, type_io_uring_op;
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
