@@ -18,7 +18,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -158,18 +160,57 @@ func (p *Prevention) Run(ctx context.Context, emit func(agent.Event)) {
 			}
 		})
 	}
-	sweep := time.NewTicker(time.Minute)
+	soon, sweep := time.NewTicker(time.Second), time.NewTicker(time.Minute)
+	defer soon.Stop()
 	defer sweep.Stop()
-	for {
+	for scans := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case r := <-p.watch:
 			p.watchMounts(r)
+		case <-soon.C:
+			if scans++; scans <= maxScans {
+				p.scan(ctx)
+			}
 		case <-sweep.C:
 			p.sweep()
+			p.scan(ctx)
 		}
 	}
+}
+
+// maxScans is how often containers are looked for in the first seconds: the runtime
+// takes a moment to tell what they are.
+const maxScans = 5
+
+// scan looks for containers that do nothing: those older than the agent.
+func (p *Prevention) scan(ctx context.Context) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		p.config.Log.Error("containers are not looked for", "error", err)
+		return
+	}
+	for _, entry := range entries {
+		pid, err := strconv.ParseUint(entry.Name(), 10, 32)
+		if err != nil || ctx.Err() != nil {
+			continue
+		}
+		cgroup, err := p.identity.Of(uint32(pid))
+		var mounts unix.Stat_t
+		if err != nil || unix.Stat("/proc/"+entry.Name()+"/ns/mnt", &mounts) != nil || p.known(cgroup, uint32(mounts.Ino)) {
+			continue
+		}
+		p.stream.Exec(&node.Exec{Type: trace.Execve, PID: uint32(pid), Cgroup: cgroup, MountNS: uint32(mounts.Ino)}, 0, p.Seen)
+	}
+}
+
+// known says whether nothing is to be done for a process.
+func (p *Prevention) known(cgroup uint64, mounts uint32) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s, there := p.seen[cgroup]
+	return there && s.rules == p.rules.Load() && (p.mounts[mounts] || !s.watched)
 }
 
 // request is for mounts to be watched: of the namespace that a process of a cgroup is in.

@@ -12,8 +12,9 @@ import (
 type Exec struct {
 	Type trace.Type
 	PID  uint32
-	// Cgroup is the one the process is in.
-	Cgroup uint64
+	// Cgroup is the one the process is in, MountNS its mount namespace.
+	Cgroup  uint64
+	MountNS uint32
 	// Name is the process's name after it, Path what it claimed to start.
 	Name, Path string
 	Args       []string
@@ -28,9 +29,12 @@ type Exec struct {
 func (s *Stream) Exec(x *Exec, now uint64, with func(*Event)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.tree.Live(x.PID)
 	c, ready := s.cfg.Identity.Lookup(x.Cgroup, x.PID)
-	if p == nil || c == nil || !ready {
+	if c == nil || !ready {
+		return false
+	}
+	p := s.tree.Live(x.PID)
+	if p == nil {
 		return false
 	}
 	args := strings.Join(x.Args, "\x00") + "\x00"
@@ -39,7 +43,7 @@ func (s *Stream) Exec(x *Exec, now uint64, with func(*Event)) bool {
 		Exec: trace.Exec{Args: trace.Strings(args), CWD: p.Program.CWD},
 		Task: trace.Task{
 			PID: x.PID, TID: x.PID, VPID: p.VPID, VTID: p.VPID, PGID: p.PGID, SID: p.SID, VPGID: p.VPGID, VSID: p.VSID, Start: p.Start,
-			UID: p.UID, EUID: p.UID, SUID: p.UID, FSUID: p.UID, LoginUID: p.LoginUID, TTY: p.TTY, Cgroup: x.Cgroup, PIDNS: p.PIDNS,
+			UID: p.UID, EUID: p.UID, SUID: p.UID, FSUID: p.UID, LoginUID: p.LoginUID, TTY: p.TTY, Cgroup: x.Cgroup, PIDNS: p.PIDNS, MountNS: x.MountNS,
 			Comm: x.Name, ExeUpper: x.File.Upper, ExeMemfd: x.File.Memfd,
 		},
 	}
