@@ -85,6 +85,9 @@ func (c *CRI) Version(ctx context.Context) (name, version string, err error) {
 	return name, version, err
 }
 
+// errAway: nobody answers.
+var errAway = errors.New("no answer")
+
 // errNotFound: the runtime does not know what was asked for.
 var errNotFound = errors.New("not known to the container runtime")
 
@@ -103,7 +106,7 @@ func (c *CRI) call(ctx context.Context, method string, request []byte) ([]byte, 
 	req.Header.Set("TE", "trailers")
 	resp, err := c.client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("container runtime at %s: %w: %w", c.socket, seawall.ErrUnreadable, err)
+		return nil, fmt.Errorf("container runtime at %s: %w: %w: %w", c.socket, errAway, seawall.ErrUnreadable, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

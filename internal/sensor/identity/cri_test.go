@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -187,8 +188,47 @@ func TestNoRuntime(t *testing.T) {
 	if c == nil || c.ID != id1 || c.Runtime != "cri-o" || c.Known {
 		t.Errorf("%+v", c)
 	}
+	r.Learn(1<<43, "/crio-"+id2+".scope")
+	if _, ready := r.Lookup(1<<43, 0); !ready {
+		t.Error("the next one waits for the runtime, too")
+	}
 	if s := r.Stats(); !errors.Is(s.Err, seawall.ErrUnreadable) || s.Failed == 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+const podObject = `{"metadata":{"uid":"5d97025f-e6f1-42b9-aab8-f04580216c05","ownerReferences":[{"kind":"Node","name":"other"},{"kind":"Rollout","name":"shop-web","controller":true}]},
+"spec":{"containers":[{"name":"side","image":"proxy"},{"name":"web","image":"nginx:1.25"}],"initContainers":[{"name":"init","image":"busybox"}]}}`
+
+// TestPod: what the API server knows better is taken over, what it says of another pod or in pieces is not.
+func TestPod(t *testing.T) {
+	cgroup, _ := group(t, "crio-"+id1+".scope")
+	object := podObject
+	asked := ""
+	r := resolver(t, Config{CRI: NewCRI(serve(t, &runtime{})), Pod: func(_ context.Context, namespace, name string) ([]byte, error) {
+		asked = namespace + "/" + name
+		return []byte(object), nil
+	}})
+	c := settled(t, r, cgroup)
+	if asked != "shop/web-6d4cf56db6-x2x9z" || c.Workload != "Rollout/shop/shop-web" || c.Image != "docker.io/library/nginx:1.25" || c.Repository != "docker.io/library/nginx" || c.Tag != "1.25" || c.Digest != web.Digest {
+		t.Errorf("%s: %+v", asked, c)
+	}
+	for text, broken := range map[string]bool{
+		strings.Replace(podObject, "5d97", "0000", 1): false, "{": true, "": true, strings.Repeat(" ", maxPod+1): true,
+		strings.ReplaceAll(strings.ReplaceAll(podObject, `,"controller":true`, ""), `"name":"web"`, `"name":"x"`): false,
+	} {
+		same := *web
+		if err := same.refine([]byte(text)); (err != nil) != broken {
+			t.Errorf("%.40s: %v", text, err)
+		}
+		if diff := cmp.Diff(web, &same); diff != "" {
+			t.Errorf("%.40s: %s", text, diff)
+		}
+	}
+	deployed := *web
+	replicas := strings.ReplaceAll(strings.ReplaceAll(podObject, "Rollout", "ReplicaSet"), "shop-web", "web-6d4cf56db6")
+	if err := deployed.refine([]byte(replicas)); err != nil || deployed.Workload != "Deployment/shop/web" {
+		t.Errorf("%v: %s", err, deployed.Workload)
 	}
 }
 
@@ -205,10 +245,15 @@ func FuzzAnswer(f *testing.F) {
 		}
 		f.Add(b)
 		f.Add(append([]byte{0, 0, 0, 0, byte(len(b))}, b...))
+		f.Add([]byte(podObject))
 	}
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		if inner, err := unframe(answer); err != nil && inner != nil || err == nil && len(answer) > 0 && len(inner)+5 != len(answer) {
 			t.Errorf("unframe: %d of %d bytes, %v", len(inner), len(answer), err)
+		}
+		same := *web
+		if err := same.refine(answer); err != nil && !cmp.Equal(web, &same) {
+			t.Errorf("%v, and taken over", err)
 		}
 		for _, read := range []func([]byte) (*message, error){containerStatus, sandboxStatus, imageStatus} {
 			m, err := read(answer)

@@ -28,6 +28,9 @@ import (
 type Config struct {
 	// CRI is the runtime to ask; nil is none.
 	CRI *CRI
+	// Pod gets a pod from the API server, as JSON; nil is not to ask. What it knows better
+	// than the runtime is taken over; when it cannot tell at once, the runtime's word stands.
+	Pod func(ctx context.Context, namespace, name string) ([]byte, error)
 	// Proc is where proc is mounted; "" is /proc.
 	Proc string
 	// Patience is how long a runtime may take to know a container that has started; 0 is 2 s.
@@ -47,6 +50,7 @@ type Resolver struct {
 	mu      sync.Mutex
 	known   map[uint64]*entry
 	runtime string
+	away    bool // the runtime did not answer the last time
 	stats   Stats
 }
 
@@ -71,6 +75,8 @@ type Stats struct {
 	Cgroups, Containers int
 	// Asked counts containers the runtime was asked for, Failed those it did not tell in time.
 	Asked, Failed uint64
+	// Unrefined counts containers about whose pod the API server did not tell.
+	Unrefined uint64
 	// Lost counts cgroups that were gone before their path was read.
 	Lost uint64
 	// Err is the runtime's last error; nil when the last answer was one.
@@ -181,7 +187,8 @@ func (r *Resolver) add(cgroup uint64, path string) *entry {
 	e.container.finish()
 	e.again = time.Now().Add(time.Minute)
 	if r.cfg.CRI != nil {
-		e.pending = r.question(question{cgroup, e.place})
+		// While the runtime is away nobody waits for it.
+		e.pending = r.question(question{cgroup, e.place}) && !r.away
 	}
 	return e
 }
@@ -304,6 +311,7 @@ func (r *Resolver) answer(ctx context.Context, q question) {
 			e.container = c
 		}
 	}
+	r.away = errors.Is(err, errAway)
 	if r.stats.Err = err; err != nil {
 		r.stats.Failed++
 		if errors.Is(err, errNotFound) {
@@ -329,6 +337,7 @@ func (r *Resolver) request(ctx context.Context, place Place) (c *Container, err 
 	for _, id := range place.IDs {
 		c, err = r.cfg.CRI.Container(ctx, id)
 		if err == nil {
+			r.refine(ctx, c)
 			c.Runtime, err = r.runtimeName(ctx)
 			return c, err
 		}
@@ -337,6 +346,24 @@ func (r *Resolver) request(ctx context.Context, place Place) (c *Container, err 
 		}
 	}
 	return nil, err
+}
+
+// refine asks the API server about a container's pod.
+func (r *Resolver) refine(ctx context.Context, c *Container) {
+	if r.cfg.Pod == nil || c.Pod == "" {
+		return
+	}
+	ctx, stop := context.WithTimeout(ctx, time.Second)
+	defer stop()
+	object, err := r.cfg.Pod(ctx, c.Namespace, c.Pod)
+	if err == nil {
+		err = c.refine(object)
+	}
+	if err != nil {
+		r.mu.Lock()
+		r.stats.Unrefined++
+		r.mu.Unlock()
+	}
 }
 
 // runtimeName is what the runtime calls itself, asked once.
