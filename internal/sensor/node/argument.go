@@ -300,6 +300,7 @@ func socketArguments() map[trace.Type][]argument {
 		trace.Listen:  {argResult, argFD, raw("backlog", 1)},
 		trace.Sendto:  data, trace.Sendmsg: data, trace.Sendmmsg: data,
 		trace.Recvfrom: data, trace.Recvmsg: data, trace.Recvmmsg: data,
+		trace.Write: data, trace.Read: data,
 	}
 }
 

@@ -2,12 +2,30 @@ package node
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/dns/dnsmessage"
 
+	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/sensor/trace"
 )
+
+// Filter adds to what is asked of a sensor what names of addresses are learned
+// from, where connections are asked for.
+func Filter(f seawall.EventFilter) seawall.EventFilter {
+	network := func(t string) bool { return t == "connect" || t == "sendto" || t == "sendmsg" || t == "sendmmsg" }
+	if f.Types == nil || !slices.ContainsFunc(f.Types, network) {
+		return f
+	}
+	f.Types = slices.Clone(f.Types)
+	for _, t := range []trace.Type{trace.Recvfrom, trace.Recvmsg, trace.Recvmmsg, trace.Read} {
+		if !slices.Contains(f.Types, t.String()) {
+			f.Types = append(f.Types, t.String())
+		}
+	}
+	return f
+}
 
 // maxNames bounds the addresses whose names are remembered.
 const maxNames = 4096

@@ -95,10 +95,12 @@ func creates(e *Event) bool {
 	return e.Type == trace.Creat || opens(e.Type) && e.OpFlags&flagCreate != 0
 }
 
-func sends(t trace.Type) bool { return t == trace.Sendto || t == trace.Sendmsg || t == trace.Sendmmsg }
+func sends(t trace.Type) bool {
+	return t == trace.Sendto || t == trace.Sendmsg || t == trace.Sendmmsg || t == trace.Write
+}
 
 func receives(t trace.Type) bool {
-	return t == trace.Recvfrom || t == trace.Recvmsg || t == trace.Recvmmsg
+	return t == trace.Recvfrom || t == trace.Recvmsg || t == trace.Recvmmsg || t == trace.Read
 }
 
 // category sorts event types as the rules language does.

@@ -149,7 +149,7 @@ func (s *Stream) Stats() Stats {
 	return stats
 }
 
-// Run emits the sensor's events until ctx ends or the sensor fails, one at a time.
+// Run asks the sensor for Filter(f) and emits its events until ctx ends or the sensor fails, one at a time.
 // Events that are held then are emitted before it returns.
 func (s *Stream) Run(ctx context.Context, sensor Sensor, f seawall.EventFilter, emit func(*Event)) error {
 	s.emit = emit
@@ -159,7 +159,7 @@ func (s *Stream) Run(ctx context.Context, sensor Sensor, f seawall.EventFilter, 
 		defer close(done)
 		s.releaseLoop(releasing)
 	}()
-	err := sensor.Run(ctx, f, s.take)
+	err := sensor.Run(ctx, Filter(f), s.take)
 	stop()
 	<-done
 	s.release(true)

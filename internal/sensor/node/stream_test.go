@@ -295,3 +295,16 @@ func FuzzEvent(f *testing.F) {
 		s.take(&e)
 	})
 }
+
+func TestFilter(t *testing.T) {
+	if f := Filter(seawall.EventFilter{}); f.Types != nil {
+		t.Errorf("of everything: %+v", f)
+	}
+	if f := Filter(seawall.EventFilter{Types: []string{"openat"}}); len(f.Types) != 1 {
+		t.Errorf("without connections: %+v", f)
+	}
+	given := []string{"connect", "recvmsg"}
+	if f := Filter(seawall.EventFilter{Types: given}); strings.Join(f.Types, " ") != "connect recvmsg recvfrom recvmmsg read" || len(given) != 2 {
+		t.Errorf("%+v", f)
+	}
+}
