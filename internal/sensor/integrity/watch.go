@@ -4,6 +4,7 @@ import (
 	"context"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -94,7 +95,7 @@ func (w *Watch) touch(file string, e Event, now time.Time) {
 		w.lost++
 		return
 	}
-	w.pending[file] = touch{now, Process{Name: text(e, "proc.name"), Path: text(e, "proc.exepath"), CommandLine: text(e, "proc.cmdline"), User: text(e, "user.name"), Event: e.Event()}}
+	w.pending[strings.Clone(file)] = touch{now, Process{Name: text(e, "proc.name"), Path: text(e, "proc.exepath"), CommandLine: text(e, "proc.cmdline"), User: text(e, "user.name"), Event: e.Event()}}
 }
 
 func text(e Event, field string) string {
@@ -102,7 +103,7 @@ func text(e Event, field string) string {
 	if !e.Value(&seawall.FieldRef{Name: field, Index: -1}, 0, &v) {
 		return ""
 	}
-	return v.Text
+	return strings.Clone(v.Text) // an event's texts are used again
 }
 
 func onHost(e Event) bool {
