@@ -326,6 +326,41 @@ func TestLiveSpoolSurvivesKill(t *testing.T) {
 	}
 }
 
+// A file of a baseline that is changed is told with who changed it, and what ran of
+// images is written down.
+func TestLiveFiles(t *testing.T) {
+	testenv.Root(t)
+	dir := t.TempDir()
+	path, rules := own(t, dir)
+	tree, baseline, used := filepath.Join(dir, "tree"), filepath.Join(dir, "baseline.json"), filepath.Join(dir, "used.json")
+	if err := os.Mkdir(tree, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(tree, "passwd")
+	if err := os.WriteFile(file, []byte("root"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "integrity", "baseline", "--output", baseline, tree)
+	cmd.Args[0] = "seawall-agent"
+	run1(t, cmd)
+	a := startAgent(t, dir, "--rules", rules, "--integrity", baseline, "--in-use", used)
+	a.until(t, func() { run1(t, exec.Command(path, "true")) }, hasRule("Own program ran"))
+	run1(t, exec.Command(path, "sh", "-c", "echo eve >> "+file))
+	f := a.until(t, func() {}, func(m *seawall.Message) bool {
+		return m.Finding != nil && m.Finding.Kind == seawall.KindIntegrity
+	}).Finding
+	if f.Asset != "node:n1" || f.Location == nil || f.Location.Path != file || f.Event == nil || f.Event.Fields["proc.exepath"] != path {
+		data, _ := json.Marshal(f)
+		t.Errorf("%s", data)
+	}
+	if err := a.stop(t, syscall.SIGTERM); err != nil {
+		t.Errorf("the agent ended with %v", err)
+	}
+	if data, err := os.ReadFile(used); err != nil || !bytes.Contains(data, []byte(`"seawall.in-use/v1"`)) {
+		t.Errorf("%v: %s", err, data)
+	}
+}
+
 // With all of our own rules loaded the idle agent is below 40 MB.
 func TestResidentSize(t *testing.T) {
 	testenv.Root(t)

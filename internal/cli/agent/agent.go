@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seawall-security/seawall/internal/agent"
+	"github.com/seawall-security/seawall/internal/cli/agent/integrity"
 	"github.com/seawall-security/seawall/internal/cli/command"
 	"github.com/seawall-security/seawall/internal/detect/rules"
 	"github.com/seawall-security/seawall/internal/seawall"
@@ -48,7 +49,7 @@ const exitHelp = `Exit status:
 func rootCommand(env *command.Env) *cobra.Command {
 	root := command.Group("seawall-agent", "Judge what happens on a node by rules",
 		"Events of the kernel and the Kubernetes audit log, as they happen or from recordings, are\njudged by rules in Falco's language; rule files people have work unchanged.",
-		runCommand(env), probeCommand(env), replayCommand(env), rulesCommand(env), versionCommand(env))
+		runCommand(env), probeCommand(env), replayCommand(env), rulesCommand(env), integrity.Command(env), versionCommand(env))
 	root.Example = "  seawall-agent run --policy policies/ --output jsonl=/var/log/seawall.jsonl\n  seawall-agent replay audit.log --source k8s_audit --rules k8s_audit_rules.yaml\n  seawall-agent rules check my_rules.yaml\n  seawall-agent rules list --rules falco_rules.yaml --format json"
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.HiddenDefaultCmd = false

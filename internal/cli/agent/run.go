@@ -35,6 +35,7 @@ import (
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/sensor/auditlog"
 	"github.com/seawall-security/seawall/internal/sensor/identity"
+	"github.com/seawall-security/seawall/internal/sensor/integrity"
 	sinkjson "github.com/seawall-security/seawall/internal/sink/json"
 )
 
@@ -51,6 +52,7 @@ type runOptions struct {
 	rate                     string
 	server, credentials      string
 	packets                  time.Duration
+	baseline                 string
 }
 
 func runCommand(env *command.Env) *cobra.Command {
@@ -82,6 +84,7 @@ nothing.
 	f.StringVar(&o.cri, "cri", "", "socket of the container runtime (default: the first usual one that is there)")
 	f.StringVar(&o.state, "state", "/var/lib/seawall-agent", "directory for what outlives the process")
 	f.StringVar(&o.inUse, "in-use", "", "file to keep what is in use by image, for scan --in-use")
+	f.StringVar(&o.baseline, "integrity", "", "baseline of files (seawall-agent integrity baseline) whose changes are told, with who made them")
 	f.StringVar(&o.metrics, "metrics", "", "address to serve Prometheus metrics at, as 127.0.0.1:9301")
 	f.BoolVar(&o.dryRun, "dry-run", false, "tell what policies would do, and do nothing")
 	f.BoolVar(&o.host, "respond-on-host", false, "carry out actions on processes of the node, too, not only of containers")
@@ -343,8 +346,12 @@ func (o *runOptions) open(ctx context.Context, cfg *agent.LiveConfig) (*sensors,
 		cfg.Sources = append(cfg.Sources, agent.NewAuditLog(&auditlog.Tail{Path: o.auditLog, Cursor: filepath.Join(o.state, "audit-log.place")}))
 	}
 	if slices.Contains(o.sources, rules.SourceSyscall) {
+		watchers, err := o.watchers(cfg)
+		if err != nil {
+			return s, errors.Join(err, s.close())
+		}
 		source, err := syscalls.New(syscalls.Config{
-			Node: cfg.Node, CRI: cmp.Or(o.cri, identity.FindSocket("/")), Attached: func() error { return o.giveUp(cfg.Log) }, Prevention: o.prevention(cfg),
+			Node: cfg.Node, CRI: cmp.Or(o.cri, identity.FindSocket("/")), Attached: func() error { return o.giveUp(cfg.Log) }, Prevention: o.prevention(cfg), Watchers: watchers,
 		})
 		if err != nil {
 			return s, errors.Join(err, s.close())
@@ -354,6 +361,31 @@ func (o *runOptions) open(ctx context.Context, cfg *agent.LiveConfig) (*sensors,
 		s.runtime(ctx, source, cfg.Log)
 	}
 	return s, nil
+}
+
+// watchers see events beside the rules, and find beside events.
+func (o *runOptions) watchers(cfg *agent.LiveConfig) (list []syscalls.Watcher, err error) {
+	if o.inUse != "" {
+		w, err := syscalls.NewInUse(o.inUse, cfg.Node, cfg.Now)
+		if err != nil {
+			return nil, fmt.Errorf("--in-use: %w: %w", err, seawall.ErrUsage)
+		}
+		list, cfg.Finders = append(list, w), append(cfg.Finders, w)
+	}
+	if o.baseline != "" {
+		f, err := os.Open(o.baseline)
+		if err != nil {
+			return nil, fmt.Errorf("--integrity: %w: %w", err, seawall.ErrUsage)
+		}
+		defer f.Close()
+		b, err := integrity.Read(f)
+		if err != nil {
+			return nil, fmt.Errorf("--integrity %s: %w", o.baseline, err)
+		}
+		w := syscalls.NewFiles(b, cfg.Node, cfg.Now)
+		list, cfg.Finders = append(list, w), append(cfg.Finders, w)
+	}
+	return list, nil
 }
 
 // prevention stops programs before they start where policies say so; nil in a dry run.
