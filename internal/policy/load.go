@@ -160,8 +160,8 @@ func Parse(name string, text []byte) (*Set, error) {
 	return set, nil
 }
 
-// ours says whether a document is of an API group that is not Kubernetes' or another's.
-func (s Source) ours() bool {
+// Ours says whether a document is of an API group that is not Kubernetes' or another's.
+func (s Source) Ours() bool {
 	version, ok := s.At("apiVersion")
 	group, _, _ := strings.Cut(version.node.Value, "/")
 	return !ok || group == "seawall.io"
@@ -243,7 +243,7 @@ func LoadWith(paths []string, native ReadNative) (*Set, error) {
 			return nil, err
 		}
 		for _, doc := range documents {
-			if native != nil && !doc.ours() {
+			if native != nil && !doc.Ours() {
 				others = append(others, doc)
 			} else if err := set.read(doc); err != nil {
 				return nil, err

@@ -209,6 +209,9 @@ type Image struct {
 	// Unscanned is why no scan of it is known. What only a scan knows is then answered by
 	// the policies' unknownImages, and by no rule.
 	Unscanned string `json:"-"`
+	// Unscannable says that a scan was tried, or looked for, and went wrong: then the
+	// failure mode answers.
+	Unscannable bool `json:"-"`
 	// Unreached is why its registry did not say its digest or signatures. What hangs on
 	// them could not be judged.
 	Unreached string `json:"-"`

@@ -110,9 +110,10 @@ func (c *cases) unscanned() {
 		}
 		d := seawall.Decision{Policy: p.Name, Rule: RuleUnknownImages, Phase: c.in.Phase, Action: "block", Mode: p.Mode, Outcome: OutcomeDryRun, Reason: image.Name + ": " + image.Unscanned}
 		switch {
-		case p.UnknownImages == "allow-and-scan":
+		case p.UnknownImages == "deny" || p.Closed && image.Unscannable:
+		case p.UnknownImages == "allow-and-scan" && !image.Unscannable:
 			d.Action = "alert"
-		case p.UnknownImages == "wait" && !p.Closed:
+		case !p.Closed:
 			d.Outcome = OutcomeFailed
 			c.add(d, nil, image)
 			continue

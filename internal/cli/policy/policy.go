@@ -1,5 +1,5 @@
-// Package policy holds the commands policy check, test, explain and library, and the
-// flags of scans that policies judge.
+// Package policy holds the commands policy check, test, explain, export and library, and
+// the flags of scans that policies judge.
 package policy
 
 import (
@@ -15,17 +15,19 @@ import (
 	"github.com/seawall-security/seawall/internal/expression"
 	"github.com/seawall-security/seawall/internal/policy"
 	"github.com/seawall-security/seawall/internal/policy/cases"
+	"github.com/seawall-security/seawall/internal/policy/kube"
 	"github.com/seawall-security/seawall/internal/policy/library"
+	"github.com/seawall-security/seawall/internal/policy/mutate"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
 // Command returns "seawall policy".
 func Command(env *command.Env) *cobra.Command {
 	c := &commands{env}
-	return command.Group("policy", "Check, test and explain policies",
+	return command.Group("policy", "Check, test, explain and export policies",
 		`Policies decide what is done about findings, objects and images, in every phase
 from build to run: one document with conditions in CEL. scan --policy applies them.`,
-		c.checkCommand(), c.testCommand(), c.explainCommand(), c.libraryCommand())
+		c.checkCommand(), c.testCommand(), c.explainCommand(), c.exportCommand(), c.libraryCommand())
 }
 
 // commands are the subcommands of one invocation.
@@ -39,14 +41,15 @@ func (c *commands) checkCommand() *cobra.Command {
 		Long: `Check reads policies and exceptions as scan --policy does: unknown keys, fields that
 findings do not have, wrong types and actions that a phase cannot carry out are
 errors with their place (exit 2). What is allowed and most likely not meant, and
-exceptions that ended, are told (exit 0).`,
+exceptions that ended, are told (exit 0). So are Kubernetes' own policies, with
+their bindings and parameters.`,
 		Example: "  seawall policy check policies/\n  seawall policy check policies/ --format json",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := wordIn(cmd, format); err != nil {
 				return err
 			}
-			set, err := policy.Load(args)
+			set, err := policy.LoadWith(args, kube.Read)
 			if err != nil {
 				return err
 			}
@@ -60,13 +63,21 @@ exceptions that ended, are told (exit 0).`,
 			for _, p := range set.Policies {
 				rules += len(p.Rules)
 			}
+			native := 0
+			if set.Native != nil {
+				native = len(set.Native.Names())
+			}
 			if format == "json" {
-				return command.WriteJSON(c.Stdout, checked{len(set.Policies), rules, len(set.Exceptions), append([]string{}, warnings...)})
+				return command.WriteJSON(c.Stdout, checked{len(set.Policies), rules, len(set.Exceptions), native, append([]string{}, warnings...)})
 			}
 			for _, w := range warnings {
 				fmt.Fprintln(c.Stdout, command.Printable(w))
 			}
-			fmt.Fprintf(c.Stdout, "ok: %s, %s, %s\n", plural(len(set.Policies), "policy", "policies"), command.Plural(rules, "rule"), command.Plural(len(set.Exceptions), "exception"))
+			fmt.Fprintf(c.Stdout, "ok: %s, %s, %s", plural(len(set.Policies), "policy", "policies"), command.Plural(rules, "rule"), command.Plural(len(set.Exceptions), "exception"))
+			if native > 0 {
+				fmt.Fprintf(c.Stdout, ", %s of Kubernetes", plural(native, "policy", "policies"))
+			}
+			fmt.Fprintln(c.Stdout)
 			return nil
 		},
 	}
@@ -79,6 +90,7 @@ type checked struct {
 	Policies   int      `json:"policies"`
 	Rules      int      `json:"rules"`
 	Exceptions int      `json:"exceptions"`
+	Native     int      `json:"native"`
 	Warnings   []string `json:"warnings"`
 }
 
@@ -104,8 +116,8 @@ func (c *commands) testCommand() *cobra.Command {
 		Short: "Run the tests of policies",
 		Long: `Test runs the documents of kind PolicyTest in the files and directories, with the
 policies and exceptions there: findings, reports, images, objects and requests, and
-what is to be decided about them. It tells for every rule whether some case asked
-for both of its answers. Exit 1 when a case fails.`,
+what is to be decided about them, or what is to become of a pod. It tells for every
+rule whether some case asked for both of its answers. Exit 1 when a case fails.`,
 		Example: "  seawall policy test policies/",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -171,30 +183,34 @@ type explained struct {
 	Image   string            `json:"image,omitempty"`
 	Answer  string            `json:"answer"`
 	Steps   []expression.Step `json:"steps"`
+	// Changes are what becomes of the object, - as it is, + as it would be.
+	Changes []string `json:"changes,omitempty"`
 }
 
 func (c *commands) explainCommand() *cobra.Command {
-	var format, input, finding, phase string
+	var format, input, object, finding, phase string
 	cmd := &cobra.Command{
-		Use:   "explain FILE|DIR... --input REPORT.json",
+		Use:   "explain FILE|DIR... --input REPORT.json|--object FILE",
 		Short: "Tell why a policy decided what it did, part by part",
-		Long: `Explain asks the policies about a saved report (scan --format json) and shows what
-every part of each condition came to. Without --finding only what matched is shown;
-with it every rule's answer about that finding.`,
-		Example: "  seawall scan image app:1 --format json=report.json\n  seawall policy explain policies/ --input report.json\n  seawall policy explain kev.yaml --input report.json --finding CVE-2021-44228",
+		Long: `Explain asks the policies about a saved report (scan --format json), or about a
+Kubernetes object, and shows what every part of each condition came to. Without
+--finding only what matched is shown; with it every rule's answer about that
+finding. Of an object that is a pod, it shows what policies change in it; of any
+object, what Kubernetes' own policies say.`,
+		Example: "  seawall scan image app:1 --format json=report.json\n  seawall policy explain policies/ --input report.json\n  seawall policy explain kev.yaml --input report.json --finding CVE-2021-44228\n  seawall policy explain policies/ --object pod.yaml --phase deploy",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := wordIn(cmd, format); err != nil {
 				return err
 			}
-			if input == "" {
-				return command.Usage(cmd, errors.New("--input names the report to explain"))
+			if (input == "") == (object == "") {
+				return command.Usage(cmd, errors.New("--input names the report to explain, or --object the object"))
 			}
-			set, err := policy.Load(args)
+			set, err := policy.LoadWith(args, kube.Read)
 			if err != nil {
 				return err
 			}
-			in, err := c.reported(input, phase)
+			in, err := c.asked(input, object, phase)
 			if err != nil {
 				return err
 			}
@@ -202,6 +218,7 @@ with it every rule's answer about that finding.`,
 			if err != nil {
 				return err
 			}
+			answers = append(answers, explainObject(set, in)...)
 			if finding != "" && len(answers) == 0 {
 				return fmt.Errorf("no rule for phase %s is asked about a failing finding %q: %w", in.Phase, finding, seawall.ErrUsage)
 			}
@@ -215,18 +232,47 @@ with it every rule's answer about that finding.`,
 	command.AddFormat(cmd, &format, "text", "json")
 	flags := cmd.Flags()
 	flags.StringVar(&input, "input", "", "the JSON report")
+	flags.StringVar(&object, "object", "", "a YAML file with the Kubernetes object")
 	flags.StringVar(&finding, "finding", "", "only this finding, by its identifier or its rule")
 	flags.StringVar(&phase, "phase", policy.PhaseBuild, "the phase to decide for: "+command.JoinWords(policy.Phases()))
 	_ = cmd.RegisterFlagCompletionFunc("phase", command.FixedCompletion(policy.Phases()...))
 	return cmd
 }
 
-// reported is the input that a saved report makes.
-func (c *commands) reported(name, phase string) (policy.Input, error) {
-	in := policy.Input{Phase: phase, Now: c.Now()}
+// asked is the input that a saved report or an object makes.
+func (c *commands) asked(input, object, phase string) (policy.Input, error) {
+	in := policy.Input{Phase: phase, Now: c.Now(), Mutator: mutate.New(nil)}
 	if policy.ActionsOf(phase) == nil {
 		return in, fmt.Errorf("--phase %q: want %s: %w", phase, command.JoinWords(policy.Phases()), seawall.ErrUsage)
 	}
+	if object != "" {
+		return readObject(object, in)
+	}
+	return reported(input, in)
+}
+
+// readObject is the input with the first object of a file.
+func readObject(name string, in policy.Input) (policy.Input, error) {
+	text, err := policy.ReadFile(name)
+	if err != nil {
+		return in, err
+	}
+	documents, err := policy.Documents(name, text)
+	if err != nil {
+		return in, err
+	}
+	if len(documents) != 1 {
+		return in, fmt.Errorf("--object %s: want one object, got %d: %w", name, len(documents), seawall.ErrUsage)
+	}
+	m, err := kube.Object(documents[0])
+	if err != nil {
+		return in, err
+	}
+	return in.About(m), nil
+}
+
+// reported is the input with a saved report.
+func reported(name string, in policy.Input) (policy.Input, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return in, fmt.Errorf("--input: %w: %w", err, seawall.ErrUsage)
@@ -279,6 +325,32 @@ func explain(set *policy.Set, in policy.Input, finding string) ([]explained, err
 	return answers, failed
 }
 
+// explainObject tells what mutations make of the input's object, and what Kubernetes' own
+// policies say of it.
+func explainObject(set *policy.Set, in policy.Input) []explained {
+	if in.Object == nil {
+		return nil
+	}
+	var answers []explained
+	changed, decisions := set.Mutate(in)
+	for i := range decisions {
+		d := &decisions[i]
+		answers = append(answers, explained{Policy: d.Policy, Rule: d.Rule, Answer: d.Action + ", " + d.Outcome + ": " + d.Reason})
+	}
+	if lines := mutate.Diff(in.Object, changed); len(lines) > 0 {
+		answers[len(answers)-1].Changes = lines
+	}
+	if set.Native == nil {
+		return answers
+	}
+	native := set.Native.Decide(in)
+	for i := range native {
+		d := &native[i]
+		answers = append(answers, explained{Policy: d.Policy, Rule: d.Rule, Answer: d.Action + ", " + d.Outcome + ": " + d.Reason})
+	}
+	return answers
+}
+
 func (c *commands) writeAnswers(answers []explained) {
 	for i := range answers {
 		a := &answers[i]
@@ -291,6 +363,9 @@ func (c *commands) writeAnswers(answers []explained) {
 		for _, s := range a.Steps {
 			text := strings.Join(strings.Fields(s.Text), " ")
 			fmt.Fprintf(c.Stdout, "  %s%s  =>  %s\n", strings.Repeat("  ", s.Depth), command.Printable(text), command.Printable(s.Value))
+		}
+		for _, line := range a.Changes {
+			fmt.Fprintf(c.Stdout, "  %s\n", command.Printable(line))
 		}
 	}
 	if len(answers) == 0 {

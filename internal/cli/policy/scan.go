@@ -8,6 +8,8 @@ import (
 
 	"github.com/seawall-security/seawall/internal/cli/command"
 	"github.com/seawall-security/seawall/internal/policy"
+	"github.com/seawall-security/seawall/internal/policy/kube"
+	"github.com/seawall-security/seawall/internal/policy/mutate"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -20,7 +22,7 @@ type ScanFlags struct {
 // Add defines the flags.
 func (f *ScanFlags) Add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringSliceVar(&f.paths, "policy", nil, "policies and exceptions to decide by: files, and directories of .yaml files; exit 1 when one blocks")
+	flags.StringSliceVar(&f.paths, "policy", nil, "policies and exceptions to decide by, Kubernetes' own (ValidatingAdmissionPolicy, MutatingAdmissionPolicy) too: files, and directories of .yaml files; exit 1 when one blocks")
 	flags.StringVar(&f.phase, "phase", "", "which phase the policies decide for: build, registry, deploy or run (default: registry for scan registry, deploy for scan cluster, else build)")
 	_ = cmd.RegisterFlagCompletionFunc("phase", command.FixedCompletion(policy.Phases()...))
 }
@@ -44,11 +46,11 @@ func (f *ScanFlags) Load(cmd *cobra.Command) (*policy.Gate, error) {
 		}
 		return nil, nil
 	}
-	set, err := policy.Load(f.paths)
+	set, err := policy.LoadWith(f.paths, kube.Read)
 	if err != nil {
 		return nil, err
 	}
-	return &policy.Gate{Set: set, Phase: phase}, nil
+	return &policy.Gate{Set: set, Phase: phase, Mutator: mutate.New(nil)}, nil
 }
 
 // Blocked is the error of a scan that policies block.

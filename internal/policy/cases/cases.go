@@ -14,9 +14,10 @@
 //	    expect: [{rule: kev, action: block}]
 //
 // A case has some of asset, image, findings, report (a file), object, namespace,
-// request, cluster and firstSeen. Its decisions must be those of expect: each is
-// expected once, and of an expectation only the keys it has are compared (reason as
-// a part of it). Exceptions of the files read apply.
+// request, cluster, firstSeen and digests (of images by name, for pinTags). Its decisions
+// must be those of expect: each is expected once, and of an expectation only the keys it
+// has are compared (reason as a part of it). With mutated, the object, a pod, must become
+// that. Exceptions of the files read apply. Policies may be Kubernetes' own.
 package cases
 
 import (
@@ -33,6 +34,8 @@ import (
 	kjson "sigs.k8s.io/json"
 
 	"github.com/seawall-security/seawall/internal/policy"
+	"github.com/seawall-security/seawall/internal/policy/kube"
+	"github.com/seawall-security/seawall/internal/policy/mutate"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -94,6 +97,8 @@ type caseSpec struct {
 	Request   any               `yaml:"request"`
 	Cluster   string            `yaml:"cluster"`
 	FirstSeen map[string]string `yaml:"firstSeen"`
+	Digests   map[string]string `yaml:"digests"`
+	Mutated   any               `yaml:"mutated"`
 	Expect    []expectation     `yaml:"expect"`
 }
 
@@ -108,7 +113,7 @@ type expectation struct {
 
 // Run runs every test of the files and directories with the policies of the same.
 func Run(paths []string) (*Result, error) {
-	set, err := policy.Load(paths)
+	set, err := policy.LoadWith(paths, kube.Read)
 	if err != nil {
 		return nil, err
 	}
@@ -157,10 +162,15 @@ func (r *runner) count() {
 			covered += min(n.Matched, 1) + min(n.Unmatched, 1)
 		}
 	}
-	r.result.Coverage = float64(covered) / float64(2*len(r.result.Rules))
+	if len(r.result.Rules) > 0 {
+		r.result.Coverage = float64(covered) / float64(2*len(r.result.Rules))
+	}
 }
 
 func (r *runner) document(dir string, doc policy.Source) error {
+	if !doc.Ours() { // read with the policies
+		return nil
+	}
 	h, err := policy.ReadHeader(doc)
 	if err != nil || h.Kind.Text != policy.KindTest {
 		return err
@@ -170,14 +180,19 @@ func (r *runner) document(dir string, doc policy.Source) error {
 		return err
 	}
 	set := policy.Set{Exceptions: r.set.Exceptions}
+	var native []string
 	for _, name := range spec.Policies {
 		i := slices.IndexFunc(r.set.Policies, func(p *policy.Policy) bool { return p.Name == name.Text })
-		if i < 0 {
+		switch {
+		case i >= 0:
+			set.Policies = append(set.Policies, r.set.Policies[i])
+		case r.set.Native != nil && slices.Contains(r.set.Native.Names(), name.Text):
+			native = append(native, name.Text)
+		default:
 			return name.Place.Errorf("the policy %q is not in the files given", name.Text)
 		}
-		set.Policies = append(set.Policies, r.set.Policies[i])
 	}
-	if len(set.Policies) == 0 || len(spec.Cases) == 0 {
+	if len(spec.Policies) == 0 || len(spec.Cases) == 0 {
 		return doc.Place().Errorf("test %s has no policies or no cases", h.Metadata.Name.Text)
 	}
 	for i := range spec.Cases {
@@ -191,11 +206,50 @@ func (r *runner) document(dir string, doc policy.Source) error {
 		for _, p := range set.Policies {
 			decisions = append(decisions, p.Observe(in, r.observe)...)
 		}
+		if len(native) > 0 {
+			decisions = append(decisions, slices.DeleteFunc(r.set.Native.Decide(in), func(d seawall.Decision) bool { return !slices.Contains(native, d.Policy) })...)
+		}
+		var problems []string
+		if c.Mutated != nil {
+			if problems, err = c.mutated(&set, in); err != nil {
+				return c.Name.Place.Errorf("case %s: %w", strconv.Quote(c.Name.Text), err)
+			}
+		}
+		if c.Mutated == nil || c.Expect != nil {
+			problems = append(problems, compare(c.Expect, decisions)...)
+		}
 		r.result.Cases = append(r.result.Cases, Case{
-			Test: h.Metadata.Name.Text, Name: c.Name.Text, Place: c.Name.Place.String(), Problems: compare(c.Expect, decisions),
+			Test: h.Metadata.Name.Text, Name: c.Name.Text, Place: c.Name.Place.String(), Problems: problems,
 		})
 	}
 	return nil
+}
+
+// mutated says how the mutated object differs from the one that is expected.
+func (c *caseSpec) mutated(set *policy.Set, in policy.Input) ([]string, error) {
+	var want map[string]any
+	if err := loose(c.Mutated, &want); err != nil {
+		return nil, fmt.Errorf("mutated: %w", err)
+	}
+	got, decisions := set.Mutate(in)
+	var problems []string
+	for _, line := range mutate.Diff(want, got) {
+		problems = append(problems, "mutated, - as expected, + as it is: "+line)
+	}
+	for i := range decisions {
+		if d := &decisions[i]; d.Outcome == policy.OutcomeFailed || d.Action != policy.ActionMutate {
+			problems = append(problems, fmt.Sprintf("policy %s, rule %s: %s", d.Policy, d.Rule, d.Reason))
+		}
+	}
+	return problems, nil
+}
+
+// resolve gives the digests of the case.
+func (c *caseSpec) resolve(image string) (string, error) {
+	if digest := c.Digests[image]; digest != "" {
+		return digest, nil
+	}
+	return "", fmt.Errorf("the case has no digest of %s", image)
 }
 
 func (r *runner) observe(o *policy.Observed) {
@@ -210,7 +264,7 @@ func (r *runner) observe(o *policy.Observed) {
 
 // input makes what a case says one.
 func (c *caseSpec) input(dir string, spec *testSpec) (in policy.Input, err error) {
-	in = policy.Input{Phase: c.Phase.Text, Cluster: c.Cluster}
+	in = policy.Input{Phase: c.Phase.Text, Cluster: c.Cluster, Mutator: mutate.New(c.resolve)}
 	if c.Name.Text == "" {
 		return in, fmt.Errorf("it has no name")
 	}

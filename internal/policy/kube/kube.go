@@ -178,7 +178,10 @@ func (s *Set) Decide(in policy.Input) []seawall.Decision {
 
 // decision is the violation as ours.
 func (v *Violation) decision(d seawall.Decision) seawall.Decision {
-	d.Policy, d.Rule, d.Reason = v.Policy, strings.Trim(v.Binding+"/"+v.Rule, "/"), v.Message
+	d.Policy, d.Rule, d.Reason = v.Policy, v.Rule, v.Message
+	if v.Binding != v.Policy {
+		d.Rule = strings.Trim(v.Binding+"/"+v.Rule, "/")
+	}
 	switch {
 	case v.Deny:
 	case v.Warn:

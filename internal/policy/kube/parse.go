@@ -86,13 +86,35 @@ func read(documents []policy.Source) (*Set, error) {
 	return s, nil
 }
 
-func (r *reader) document(doc policy.Source) error {
+// jsonOf is a document as kubectl would send it.
+func jsonOf(doc policy.Source) ([]byte, error) {
 	text, err := doc.YAML()
 	if err == nil {
 		text, err = yaml.YAMLToJSON(text)
 	}
 	if err != nil {
-		return doc.Place().Errorf("%w", err)
+		return nil, doc.Place().Errorf("%w", err)
+	}
+	return text, nil
+}
+
+// Object reads a document as an object.
+func Object(doc policy.Source) (map[string]any, error) {
+	text, err := jsonOf(doc)
+	if err != nil {
+		return nil, err
+	}
+	var m map[string]any
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(text, &m); err != nil {
+		return nil, doc.Place().Errorf("%w", err)
+	}
+	return m, nil
+}
+
+func (r *reader) document(doc policy.Source) error {
+	text, err := jsonOf(doc)
+	if err != nil {
+		return err
 	}
 	var head metav1.TypeMeta
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(text, &head); err != nil {
@@ -103,7 +125,7 @@ func (r *reader) document(doc policy.Source) error {
 		return doc.Place().Errorf("%w", err)
 	}
 	if gv.Group != group {
-		return r.other(doc, text)
+		return r.other(doc)
 	}
 	if gv.Version != "v1" && gv.Version != "v1beta1" {
 		return doc.Place().Errorf("apiVersion %s: want %s/v1 or %s/v1beta1", head.APIVersion, group, group)
@@ -156,10 +178,10 @@ func decode(doc policy.Source, text []byte, into metav1.Object) error {
 	return nil
 }
 
-func (r *reader) other(doc policy.Source, text []byte) error {
-	var m map[string]any
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(text, &m); err != nil {
-		return doc.Place().Errorf("%w", err)
+func (r *reader) other(doc policy.Source) error {
+	m, err := Object(doc)
+	if err != nil {
+		return err
 	}
 	o, err := newObject(m, false)
 	if err != nil {
