@@ -62,6 +62,7 @@ func Probe() []Feature {
 	add("tp_btf", "typed tracepoints", true, func() (string, error) { return "", loads(ebpf.Tracing, ebpf.AttachTraceRawTp, "sys_exit") })
 	add("programs", "the sensor's own programs pass the verifier", true, ownPrograms)
 	add("32-bit calls", "system calls by the 32-bit entry are told as well", false, compat)
+	add("io_uring", "operations that are handed to io_uring are told as well", false, ring)
 	add("bpf_send_signal", "ending a forbidden program before its first instruction", false, func() (string, error) {
 		return "", loads(ebpf.Tracing, ebpf.AttachTraceRawTp, "sys_exit", asm.Mov.Imm(asm.R1, 0), asm.FnSendSignal.Call())
 	})
@@ -143,6 +144,11 @@ func compat() (string, error) {
 		return "", fmt.Errorf("the 32-bit calls of %s are not told apart: %w", runtime.GOARCH, ebpf.ErrNotSupported)
 	}
 	return "", nil
+}
+
+func ring() (string, error) {
+	const tracepoint = "io_uring_submit_req"
+	return "", loads(ebpf.Tracing, ebpf.AttachTraceRawTp, tracepoint)
 }
 
 func cgroup2() (string, error) {

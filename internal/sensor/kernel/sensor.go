@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
@@ -56,6 +58,7 @@ type Sensor struct {
 	calls   map[trace.Type]sensorCall
 	// rows are the keys of each type in the table of calls.
 	rows map[trace.Type][]uint32
+	ring bool // operations of io_uring can be told
 
 	mu       sync.Mutex
 	filter   seawall.EventFilter
@@ -117,6 +120,9 @@ func (s *Sensor) load() error {
 			return err
 		}
 	}
+	if err := s.adapt(spec); err != nil {
+		return err
+	}
 	if err := spec.LoadAndAssign(&s.objects, nil); err != nil {
 		return err
 	}
@@ -124,6 +130,23 @@ func (s *Sensor) load() error {
 		_ = s.objects.Close()
 		return err
 	}
+	return nil
+}
+
+// adapt leaves out what this kernel has no tracepoint for: operations of io_uring before Linux 6.3.
+func (s *Sensor) adapt(spec *ebpf.CollectionSpec) error {
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		return err
+	}
+	p := spec.Programs[sensorProgIoUringSubmit]
+	var tracepoint *btf.Typedef
+	err = kernel.TypeByName("btf_trace_"+p.AttachTo, &tracepoint)
+	if s.ring = err == nil; s.ring || !errors.Is(err, btf.ErrNotFound) {
+		return err
+	}
+	p.AttachTo = spec.Programs[sensorProgSysExit].AttachTo
+	p.Instructions = asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}
 	return nil
 }
 
@@ -244,7 +267,11 @@ func (s *Sensor) attach() ([]link.Link, error) {
 // attached are the programs that sit at tracepoints themselves.
 func (s *Sensor) attached() []*ebpf.Program {
 	o := &s.objects
-	return []*ebpf.Program{o.CgroupMkdir, o.CgroupRmdir, o.ProcessFork, o.ProcessExec, o.ProcessExit, o.IoUringSubmit, o.SysExit}
+	all := []*ebpf.Program{o.CgroupMkdir, o.CgroupRmdir, o.ProcessFork, o.ProcessExec, o.ProcessExit, o.SysExit}
+	if s.ring {
+		all = append(all, o.IoUringSubmit)
+	}
+	return all
 }
 
 func closeAll(links []link.Link) error {

@@ -223,7 +223,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_PERCPU_HASH);
-	__uint(max_entries, 8192);
+	__uint(max_entries, 4096);
 	__type(key, struct limit_key);
 	__type(value, struct limit);
 } limits SEC(".maps");
@@ -321,7 +321,7 @@ static __always_inline int count_filtered(__u32 type)
 static __always_inline int within_rate(struct settings *set, __u64 cgroup, __u32 type)
 {
 	struct limit_key key = {.cgroup = cgroup, .type = type};
-	__u64 now = bpf_ktime_get_ns(), full = set->burst << 10, filled;
+	__u64 now = bpf_ktime_get_ns(), full = set->burst << 10, filled, more;
 	struct limit *l;
 
 	if (!set->rate)
@@ -334,10 +334,12 @@ static __always_inline int within_rate(struct settings *set, __u64 cgroup, __u32
 		return 1;
 	}
 	// Microseconds times events a second, in 1/1024: no overflow below a day.
-	filled = l->tokens + (((now - l->time) >> 10) * set->rate) / 954;
+	more = (((now - l->time) >> 10) * set->rate) / 954;
+	if (more)
+		l->time = now;
+	filled = l->tokens + more;
 	if (filled > full)
 		filled = full;
-	l->time = now;
 	if (filled < (1 << 10)) {
 		l->tokens = filled;
 		return 0;
