@@ -145,7 +145,7 @@ func (i *images) learn(ctx context.Context, image *policy.Image, from Image, set
 		if err != nil {
 			image.Unreached = err.Error()
 			if scans {
-				image.Unscanned = "nobody can tell which image it is: " + err.Error()
+				image.Unscanned, image.Unscannable = "nobody can tell which image it is: "+err.Error(), i.config.Resolver != nil
 			}
 			return nil
 		}
@@ -221,14 +221,12 @@ func (i *images) verify(ctx context.Context, image *policy.Image, from Image) {
 func (i *images) scanned(ctx context.Context, image *policy.Image, from Image, set *policy.Set, wait bool) map[string]time.Time {
 	v, err := i.verdict(ctx, image.Digest, set)
 	if err == nil && v == nil {
-		var reason string
-		if reason, err = i.scans.ask(ctx, from, wait); err == nil && reason == "" {
+		if image.Unscanned, image.Unscannable = i.scans.ask(ctx, from, wait); image.Unscanned == "" {
 			v, err = i.verdict(ctx, image.Digest, set)
 		}
-		image.Unscanned = reason
 	}
 	if err != nil {
-		image.Unscanned = "its scan is not known: " + err.Error()
+		image.Unscanned, image.Unscannable = "its scan is not known: "+err.Error(), true
 	}
 	if v == nil {
 		return nil

@@ -44,42 +44,42 @@ func newScans(c *Config, m *metrics) *scans {
 }
 
 // ask has an image scanned. The reason says why there is no verdict yet; it is "" where
-// the scan was waited for and came to one.
-func (s *scans) ask(ctx context.Context, image Image, wait bool) (reason string, err error) {
+// the scan was waited for and came to one. failed says that it was tried, and why not.
+func (s *scans) ask(ctx context.Context, image Image, wait bool) (reason string, failed bool) {
 	if s.config.Scanner == nil || s.config.Verdicts == nil {
-		return "nobody scanned it", nil
+		return "nobody scanned it", false
 	}
 	if f, ok := s.failed.Get(image.Digest); ok && s.config.Now().Before(f.until) {
 		s.metrics.unknown.WithLabelValues("failed").Inc()
-		return "its scan failed: " + f.err.Error(), nil
+		return "its scan failed: " + f.err.Error(), true
 	}
 	job := s.enqueue(image)
 	if job == nil {
 		s.metrics.unknown.WithLabelValues("full").Inc()
-		return "nobody scanned it, and too many others wait to be scanned", nil
+		return "nobody scanned it, and too many others wait to be scanned", false
 	}
 	if !wait {
 		s.metrics.unknown.WithLabelValues("queued").Inc()
-		return "nobody scanned it yet; it is being scanned now", nil
+		return "nobody scanned it yet; it is being scanned now", false
 	}
 	select {
 	case s.waiting <- struct{}{}:
 		defer func() { <-s.waiting }()
 	default:
 		s.metrics.unknown.WithLabelValues("crowded").Inc()
-		return "nobody scanned it yet, and too many others wait for scans", nil
+		return "nobody scanned it yet, and too many others wait for scans", false
 	}
 	select {
 	case <-job.ended:
 	case <-ctx.Done():
 		s.metrics.unknown.WithLabelValues("late").Inc()
-		return "its scan takes longer than the API server waits; try again", nil
+		return "its scan takes longer than the API server waits; try again", false
 	}
 	s.metrics.unknown.WithLabelValues("waited").Inc()
 	if f, ok := s.failed.Get(image.Digest); ok {
-		return "its scan failed: " + f.err.Error(), nil
+		return "its scan failed: " + f.err.Error(), true
 	}
-	return "", nil
+	return "", false
 }
 
 // again has an image scanned anew whose verdict is stale.

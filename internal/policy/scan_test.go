@@ -112,6 +112,15 @@ func TestUnscanned(t *testing.T) {
 			t.Errorf("%s: %s", spec, diff)
 		}
 	}
+	// A scan that went wrong is answered by the failure mode.
+	for spec, want := range map[string]string{"": "block failed", "  failure: closed\n": "block enforced", "  unknownImages: deny\n": "block enforced"} {
+		set := parse(t, head+"  phases: [deploy]\n"+spec+"  rules:\n  - {name: counts, when: image.counts.critical > 0, action: block, message: m}\n")
+		in := policy.Input{Phase: "deploy", Now: now()}.About(podOf("nginx"))
+		in.Images[0].Unscanned, in.Images[0].Unscannable = "its scan failed", true
+		if ds := set.Decide(in); len(ds) != 1 || ds[0].Action+" "+ds[0].Outcome != want {
+			t.Errorf("%s: %+v", spec, ds)
+		}
+	}
 	// A policy that asks nothing of scans leaves them alone.
 	set := parse(t, head+"  phases: [deploy]\n  rules:\n  - {name: tag, when: 'image.tag == \"latest\"', action: block, message: m}\n")
 	in := policy.Input{Phase: "deploy", Now: now()}.About(podOf("nginx:1"))
