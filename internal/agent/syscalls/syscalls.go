@@ -29,6 +29,8 @@ type Config struct {
 	CRI string
 	// Attached is called once events are being recorded; nil is nothing.
 	Attached func() error
+	// Environment: rules ask for the variables of programs.
+	Environment bool
 	// Watchers see every event before the rules do.
 	Watchers []Watcher
 	// Prevention stops programs before they start; nil is not.
@@ -68,7 +70,7 @@ func New(cfg Config) (*Source, error) {
 	if s.stream, err = node.New(node.Config{Node: cfg.Node, Identity: s.ids}); err != nil {
 		return nil, errors.Join(fmt.Errorf("processes: %w", err), s.Close())
 	}
-	if s.sensor, err = kernel.New(kernel.Config{Started: s.attached, Buffer: buffer}); err != nil {
+	if s.sensor, err = kernel.New(kernel.Config{Started: s.attached, Buffer: buffer, Environment: cfg.Environment}); err != nil {
 		return nil, errors.Join(seawall.WithHint(fmt.Errorf("kernel sensor: %w", err), "seawall-agent check shows what this kernel and these privileges allow"), s.Close())
 	}
 	if s.Prevention != nil {
@@ -123,7 +125,7 @@ func (s *Source) with(f seawall.EventFilter) seawall.EventFilter {
 	for _, w := range s.Watchers {
 		f = w.Filter(f)
 	}
-	return f
+	return node.Filter(f)
 }
 
 // Counters implements agent.Source.

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -29,6 +30,30 @@ func (e *Engine) Filter() seawall.EventFilter {
 		f.Types = nil
 	}
 	return f
+}
+
+// Uses says whether a rule that runs asks for a field, in its condition or its output.
+func (e *Engine) Uses(field string) bool {
+	seen := map[*node]bool{}
+	var asks func(n *node) bool
+	asks = func(n *node) bool {
+		if seen[n] {
+			return false
+		}
+		seen[n] = true
+		c := n.check
+		return c != nil && (c.ref.Name == field || c.other != nil && c.other.Name == field) || slices.ContainsFunc(n.terms, asks)
+	}
+	for _, p := range e.sources {
+		for _, list := range append(slices.Collect(maps.Values(p.types)), p.other) {
+			for _, c := range list {
+				if asks(c.root) || c.rule.output.names(field) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // paths are those of opens that a rule may be true for: of files opened for writing, or for reading alone.

@@ -129,6 +129,11 @@ func (o *Output) Shown(r Record) map[string]any {
 	return out
 }
 
+// names says whether the message shows a field.
+func (o *Output) names(field string) bool {
+	return slices.ContainsFunc(o.parts, func(p part) bool { return p.ref != nil && p.ref.Name == field })
+}
+
 func (p *part) value(r Record, v *seawall.Value) string {
 	var all []string
 	for i := 0; r.Value(&p.ref.FieldRef, i, v); i++ {
