@@ -19,6 +19,7 @@ import (
 	"github.com/seawall-security/seawall/internal/agent"
 	"github.com/seawall-security/seawall/internal/cli/agent/integrity"
 	"github.com/seawall-security/seawall/internal/cli/command"
+	"github.com/seawall-security/seawall/internal/cli/live"
 	"github.com/seawall-security/seawall/internal/detect/rules"
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/sink"
@@ -96,14 +97,10 @@ FILE - is standard input. Without --rules Seawall's own rules judge.`,
 		},
 	}
 	cmd.Flags().StringVar(&source, "source", rules.SourceSyscall, "what the recording is of: syscall or k8s_audit")
-	addRules(cmd, &files)
+	live.AddFiles(cmd, &files)
 	command.AddFormat(cmd, &format, "table", "json", "jsonl")
 	_ = cmd.RegisterFlagCompletionFunc("source", command.FixedCompletion(rules.SourceSyscall, rules.SourceAudit))
 	return cmd
-}
-
-func addRules(cmd *cobra.Command, files *[]string) {
-	cmd.Flags().StringArrayVar(files, "rules", nil, "rule files in Falco's language; repeatable, a later one changes earlier ones;\nown stands for Seawall's rules, which are the default")
 }
 
 func replay(cmd *cobra.Command, env *command.Env, engine *rules.Engine, source, format, name string) error {
@@ -140,38 +137,12 @@ func replay(cmd *cobra.Command, env *command.Env, engine *rules.Engine, source, 
 
 // load compiles rule files, or Seawall's own rules.
 func load(cmd *cobra.Command, names []string) (*rules.Engine, error) {
-	engine, err := compileRules(names)
+	engine, err := live.Compile(names)
 	var missing *fs.PathError
 	if errors.As(err, &missing) {
 		return nil, command.Usage(cmd, err)
 	}
 	return engine, err
-}
-
-// ownRules stands for Seawall's own rules among rule files.
-const ownRules = "own"
-
-func compileRules(names []string) (*rules.Engine, error) {
-	files := rules.Own()
-	if len(names) > 0 {
-		files = nil
-	}
-	for _, name := range names {
-		if name == ownRules {
-			files = append(files, rules.Own()...)
-			continue
-		}
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, rules.File{Path: name, Data: data})
-	}
-	set, err := rules.Load(files...)
-	if err != nil {
-		return nil, err
-	}
-	return rules.Compile(set)
 }
 
 func rulesCommand(env *command.Env) *cobra.Command {
@@ -209,7 +180,7 @@ ends the process when the event has been judged. --format json also says why.`,
 			return command.Usage(cmd, fmt.Errorf("unknown format %q (want table or json)", format))
 		},
 	}
-	addRules(cmd, &files)
+	live.AddFiles(cmd, &files)
 	command.AddFormat(cmd, &format, "table", "json")
 	return cmd
 }

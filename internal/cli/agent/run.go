@@ -13,8 +13,6 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -30,6 +28,7 @@ import (
 	"github.com/seawall-security/seawall/internal/agent/respond"
 	"github.com/seawall-security/seawall/internal/agent/syscalls"
 	"github.com/seawall-security/seawall/internal/cli/command"
+	"github.com/seawall-security/seawall/internal/cli/live"
 	"github.com/seawall-security/seawall/internal/detect/rules"
 	"github.com/seawall-security/seawall/internal/policy"
 	"github.com/seawall-security/seawall/internal/seawall"
@@ -41,18 +40,17 @@ import (
 
 // runOptions are the flags of run.
 type runOptions struct {
-	rules, policies, reports []string
-	sources                  []string
-	auditLog                 string
-	outputs                  outputOptions
-	node, cri, state, inUse  string
-	metrics                  string
-	dryRun, host             bool
-	protected, excluded      []string
-	rate                     string
-	server, credentials      string
-	packets                  time.Duration
-	baseline                 string
+	rules                   live.Rules
+	reports, sources        []string
+	auditLog                string
+	outputs                 live.Outputs
+	node, cri, state, inUse string
+	metrics                 string
+	dryRun, host            bool
+	protected, excluded     []string
+	server, credentials     string
+	packets                 time.Duration
+	baseline                string
 }
 
 func runCommand(env *command.Env) *cobra.Command {
@@ -66,7 +64,7 @@ phase run say what is done about it, and everything is told as it happens. Files
 and policies are read anew when they change, and on SIGHUP; one with a mistake changes
 nothing.
 
-` + outputHelp,
+` + live.OutputHelp,
 		Example: "  seawall-agent run\n" +
 			"  seawall-agent run --rules falco_rules.yaml --policy policies/ --output falco-http=http://falcosidekick:2801/\n" +
 			"  seawall-agent run --source k8s_audit --audit-log /var/log/kubernetes/audit.log --output jsonl=/var/log/seawall.jsonl --output syslog",
@@ -74,9 +72,8 @@ nothing.
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, env, &o) },
 	}
 	f := cmd.Flags()
-	addRules(cmd, &o.rules)
-	f.StringArrayVar(&o.policies, "policy", nil, "policy file or directory; repeatable")
-	f.StringArrayVar(&o.outputs.specs, "output", nil, "where results go; repeatable (see above)")
+	o.rules.Add(cmd)
+	o.outputs.Add(cmd)
 	f.StringSliceVar(&o.sources, "source", []string{rules.SourceSyscall}, "what to watch: syscall, k8s_audit; --audit-log adds k8s_audit")
 	f.StringVar(&o.auditLog, "audit-log", "", "audit log of the API server to follow")
 	f.StringArrayVar(&o.reports, "report", nil, "JSON report of scanned images, for the root cause of incidents; repeatable")
@@ -93,10 +90,6 @@ nothing.
 	f.StringVar(&o.server, "api-server", "", "address of the API server, to delete pods and set them apart (default: that of the cluster the agent's pod is in)")
 	f.StringVar(&o.credentials, "api-credentials", serviceAccount, "directory with token, or tls.crt and tls.key, and ca.crt for the API server")
 	f.DurationVar(&o.packets, "capture-packets", 0, "how long a capture listens to the network of its container, as 10s; 0 is not at all")
-	f.StringVar(&o.rate, "rate", "60/1m", "findings of one rule in one container: so many at once, and so many in that time; 0 is no limit")
-	f.StringVar(&o.outputs.ca, "output-ca", "", "file of certificates to trust receivers by, instead of the system's")
-	f.StringVar(&o.outputs.token, "output-token", "", "file with a bearer token for receivers")
-	f.Int64Var(&o.outputs.maxSpool, "output-spool", 64, "MiB on disk for what a receiver has not taken")
 	_ = cmd.RegisterFlagCompletionFunc("source", command.FixedCompletion(rules.SourceSyscall, rules.SourceAudit))
 	return cmd
 }
@@ -109,13 +102,13 @@ func run(cmd *cobra.Command, env *command.Env, o *runOptions) error {
 		return usage(cmd, err)
 	}
 	cfg.Log = log
-	if cfg.Rules, err = o.load(); err != nil {
+	if cfg.Rules, err = o.rules.Load(); err != nil {
 		return err
 	}
 	if cfg.Knowledge, err = o.knowledge(cfg.Rules.Policies, env.Now()); err != nil {
 		return err
 	}
-	cfg.Reload = o.load
+	cfg.Reload = o.rules.Load
 	changed := make(chan struct{})
 	cfg.Changed = changed
 	sensors, err := o.open(ctx, &cfg)
@@ -132,35 +125,35 @@ func run(cmd *cobra.Command, env *command.Env, o *runOptions) error {
 			log.Error("closing sensors", "error", cerr)
 		}
 	}()
-	if cfg.Outputs, err = openOutputs(env, o.outputs); err != nil {
+	if cfg.Outputs, err = o.outputs.Open(env, o.node, o.state); err != nil {
 		return usage(cmd, err)
 	}
-	live := agent.NewLive(cfg)
-	stopMetrics, err := serveMetrics(o.metrics, live, log)
+	judge := agent.NewLive(cfg)
+	stopMetrics, err := serveMetrics(o.metrics, judge, log)
 	if err != nil {
-		return usage(cmd, errors.Join(err, closeOutputs(cfg.Outputs)))
+		return usage(cmd, errors.Join(err, live.CloseOutputs(cfg.Outputs)))
 	}
 	defer stopMetrics()
 
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	files := &watched{paths: slices.Concat(o.rules, o.policies), every: 2 * time.Second}
+	files := &live.Watch{Paths: o.rules.Paths(), Every: 2 * time.Second}
 	watching, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		files.run(watching, hangup, changed)
+		files.Run(watching, hangup, changed)
 	}()
 	defer func() { stop(); <-ended }()
 	if !slices.Contains(o.sources, rules.SourceSyscall) { // else once the sensor is attached
 		if err := o.giveUp(log); err != nil {
-			return errors.Join(err, closeOutputs(cfg.Outputs))
+			return errors.Join(err, live.CloseOutputs(cfg.Outputs))
 		}
 	}
 	debug.SetGCPercent(50) // the heap is small and matching makes no garbage
 	log.Info("watching", "node", cfg.Node, "sources", o.sources, "rules", len(cfg.Rules.Engine.Rules()), "policies", len(cfg.Rules.Policies.Policies), "outputs", len(cfg.Outputs))
-	return live.Run(ctx)
+	return judge.Run(ctx)
 }
 
 // giveUp gives up the privileges that were needed to begin.
@@ -186,14 +179,6 @@ func usage(cmd *cobra.Command, err error) error {
 	return seawall.WithHint(err, "see '"+cmd.CommandPath()+" --help'")
 }
 
-func closeOutputs(list []*agent.Output) error {
-	var errs []error
-	for _, out := range list {
-		errs = append(errs, out.Handler.Close())
-	}
-	return errors.Join(errs...)
-}
-
 // config makes of the flags what needs no file.
 func (o *runOptions) config(env *command.Env) (cfg agent.LiveConfig, err error) {
 	if o.auditLog != "" && !slices.Contains(o.sources, rules.SourceAudit) {
@@ -212,12 +197,7 @@ func (o *runOptions) config(env *command.Env) (cfg agent.LiveConfig, err error) 
 		return cfg, err
 	}
 	o.node = cmp.Or(o.node, env.Getenv("NODE_NAME"), host)
-	o.outputs.node, o.outputs.state = o.node, o.state
-	if o.outputs.maxSpool < 1 {
-		return cfg, fmt.Errorf("--output-spool %d: want 1 or more: %w", o.outputs.maxSpool, seawall.ErrUsage)
-	}
-	o.outputs.maxSpool <<= 20
-	rate, err := parseRate(o.rate)
+	rate, err := o.rules.Rate()
 	if err != nil {
 		return cfg, err
 	}
@@ -235,35 +215,6 @@ func (o *runOptions) config(env *command.Env) (cfg agent.LiveConfig, err error) 
 		Observers: []agent.Observer{&agent.Actors{}}, ExcludedNamespaces: o.excluded,
 		Response: respond.Config{DryRun: o.dryRun, Protected: protected, Host: o.host, Limits: respond.Limits()},
 	}, nil
-}
-
-// parseRate reads "60/1m".
-func parseRate(text string) (agent.Rate, error) {
-	if text == "0" {
-		return agent.Rate{}, nil
-	}
-	count, per, ok := strings.Cut(text, "/")
-	n, nerr := strconv.Atoi(count)
-	d, derr := time.ParseDuration(per)
-	if !ok || nerr != nil || derr != nil || n < 1 || d < time.Duration(n) {
-		return agent.Rate{}, fmt.Errorf("--rate %q: want a number and a time, as 60/1m, or 0: %w", text, seawall.ErrUsage)
-	}
-	return agent.Rate{Burst: n, Every: d / time.Duration(n)}, nil
-}
-
-// load reads rules and policies.
-func (o *runOptions) load() (*agent.Rules, error) {
-	engine, err := compileRules(o.rules)
-	if err != nil {
-		return nil, err
-	}
-	set := &policy.Set{}
-	if len(o.policies) > 0 {
-		if set, err = policy.Load(o.policies); err != nil {
-			return nil, err
-		}
-	}
-	return &agent.Rules{Engine: engine, Policies: set}, nil
 }
 
 // knowledge reads scan reports for what they say of images that may run here.
@@ -297,7 +248,7 @@ func prevention(set *policy.Set, report *seawall.Report, now time.Time) (names [
 }
 
 // serveMetrics serves /metrics and /healthz until stop is called; without an address nothing.
-func serveMetrics(address string, live *agent.Live, log *slog.Logger) (stop func(), err error) {
+func serveMetrics(address string, judge *agent.Live, log *slog.Logger) (stop func(), err error) {
 	if address == "" {
 		return func() {}, nil
 	}
@@ -306,7 +257,7 @@ func serveMetrics(address string, live *agent.Live, log *slog.Logger) (stop func
 		return nil, fmt.Errorf("--metrics: %w: %w", err, seawall.ErrUsage)
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(live, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(judge, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -352,6 +303,7 @@ func (o *runOptions) open(ctx context.Context, cfg *agent.LiveConfig) (*sensors,
 		}
 		source, err := syscalls.New(syscalls.Config{
 			Node: cfg.Node, CRI: cmp.Or(o.cri, identity.FindSocket("/")), Attached: func() error { return o.giveUp(cfg.Log) }, Prevention: o.prevention(cfg), Watchers: watchers,
+			Environment: cfg.Rules.Engine.Uses("proc.env") || cfg.Rules.Engine.Uses("proc.aenv"),
 		})
 		if err != nil {
 			return s, errors.Join(err, s.close())
