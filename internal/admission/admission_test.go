@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -419,4 +420,45 @@ func TestLikeness(t *testing.T) {
 			t.Errorf("%d: after %d calls: %+v", i, d.calls, got)
 		}
 	}
+}
+
+// TestOverload: who finds no room is answered by failure mode, in time; the room comes
+// back when it is free.
+func TestOverload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		block := make(chan struct{})
+		d := failing{func(context.Context) error { <-block; return nil }}
+		spec := "  rules: [{name: a, when: 'finding.kind == \"misconfiguration\"', action: block}]\n"
+		h := handler(t, snapshot(t, document("open", spec)+document("closed", "  failure: closed\n  match: {namespaces: [bank]}\n"+spec)), func(c *admission.Config) {
+			c.Now, c.Detectors, c.Limits = time.Now, []detect.Detector{d}, admission.Limits{Body: 128 << 10, InFlight: 128 << 10}
+		})
+		service := func(namespace, name string) []byte {
+			return review("CREATE", map[string]any{"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": name, "namespace": namespace}})
+		}
+		for range 2 { // their answers come by deadline; what they began goes on
+			if got := post(t, h, "/validate?timeout=1s", service("shop", "a")); !got.Allowed || !strings.Contains(got.Warnings[0], "it took too long") {
+				t.Errorf("%+v", got)
+			}
+		}
+		start := time.Now()
+		if got := post(t, h, "/validate?timeout=1s", service("shop", "b")); !got.Allowed || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "too many reviews at once") {
+			t.Errorf("open: %+v", got)
+		}
+		if got := post(t, h, "/validate?timeout=1s", service("bank", "b")); got.Allowed || got.Status.Code != http.StatusServiceUnavailable {
+			t.Errorf("closed: %+v", got)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "POST", "/validate?timeout=1s", bytes.NewReader(service("shop", strings.Repeat("b", 50<<10)))))
+		if w.Code != http.StatusServiceUnavailable {
+			t.Errorf("a large one: %d", w.Code)
+		}
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("three answers took %s", took)
+		}
+		close(block)
+		synctest.Wait()
+		if got := post(t, h, "/validate?timeout=1s", service("bank", "c")); !got.Allowed || len(got.Warnings) > 0 {
+			t.Errorf("when there is room again: %+v", got)
+		}
+	})
 }
