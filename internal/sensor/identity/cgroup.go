@@ -3,6 +3,7 @@ package identity
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -118,7 +119,7 @@ func openCgroups(proc string) (*cgroups, error) {
 }
 
 // fileidKernfs is the type of kernfs' file handles, 64 bits that for a cgroup are its id
-// (include/linux/exportfs.h).
+// (FILEID_KERNFS).
 const fileidKernfs = 0xfe
 
 // find is the path of a cgroup below the hierarchy's root. gone: there is no such cgroup any more.
@@ -126,7 +127,7 @@ func (g *cgroups) find(id uint64) (path string, gone bool, err error) {
 	handle := unix.NewFileHandle(fileidKernfs, binary.NativeEndian.AppendUint64(nil, id))
 	fd, err := unix.OpenByHandleAt(int(g.root.Fd()), handle, unix.O_PATH|unix.O_CLOEXEC)
 	if err != nil {
-		return "", err == unix.ESTALE || err == unix.ENOENT, err
+		return "", errors.Is(err, unix.ESTALE) || errors.Is(err, unix.ENOENT), err
 	}
 	defer unix.Close(fd)
 	path, err = os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))

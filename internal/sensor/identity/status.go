@@ -14,7 +14,6 @@ import (
 // message is a parsed answer about a container, a sandbox or an image: the fields used of them.
 type message struct {
 	id, name, imageName, imageRef, imageID string
-	sandbox                                string
 	pod, uid, namespace, ip                string
 	started, created                       int64
 	labels, annotations                    map[string]string

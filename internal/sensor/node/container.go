@@ -49,7 +49,7 @@ func containerFields() map[string]field {
 			return ok
 		}}
 	}
-	all := map[string]field{
+	return map[string]field{
 		"container.id":               orHost(func(c *identity.Container) string { return c.Short }),
 		"container.full_id":          orHost(func(c *identity.Container) string { return c.ID }),
 		"container.name":             orHost(func(c *identity.Container) string { return c.Name }),
@@ -81,7 +81,11 @@ func containerFields() map[string]field {
 		}),
 		"k8s.pod.label": label(func(c *identity.Container) map[string]string { return c.Labels }),
 	}
-	// The first is found by source, as all of them are in the language; destinations too where the name is mount alone or source.
+}
+
+// mountFields take a mount's number in brackets or where it comes from, container.mount.source where it goes to.
+func mountFields() map[string]field {
+	all := map[string]field{}
 	for name, what := range map[string]func(e *Event, m *identity.Mount) string{
 		"container.mount":             func(e *Event, m *identity.Mount) string { return m.String() },
 		"container.mount.source":      func(_ *Event, m *identity.Mount) string { return m.Source },

@@ -27,9 +27,6 @@ func descriptor(of func(e *Event) string) field {
 }
 
 func descriptorFields() map[string]field {
-	file := func(of func(f *trace.File) int64) field {
-		return number(func(e *Event) (int64, bool) { return of(&e.File), e.describes() && e.File.Inode != 0 })
-	}
 	return map[string]field{
 		"fd.num": number(func(e *Event) (int64, bool) {
 			switch {
@@ -67,13 +64,28 @@ func descriptorFields() map[string]field {
 				return strconv.AppendInt(strconv.AppendUint(b, uint64(e.Task.PID), 10), int64(e.FD), 10)
 			})
 		}),
+	}
+}
+
+// fileFields are those of a descriptor's file.
+func fileFields() map[string]field {
+	file := func(of func(f *trace.File) int64) field {
+		return number(func(e *Event) (int64, bool) { return of(&e.File), e.describes() && e.File.Inode != 0 })
+	}
+	return map[string]field{
 		"fd.dev":            file(func(f *trace.File) int64 { return int64(f.Dev) }),
 		"fd.dev.major":      file(func(f *trace.File) int64 { return int64(f.Dev >> 20) }),
 		"fd.dev.minor":      file(func(f *trace.File) int64 { return int64(f.Dev & 0xfffff) }),
 		"fd.ino":            file(func(f *trace.File) int64 { return int64(f.Inode) }),
 		"fd.is_upper_layer": flag(func(e *Event) (bool, bool) { return e.File.Upper, e.describes() && e.File.Inode != 0 }),
 		"fd.is_lower_layer": flag(func(e *Event) (bool, bool) { return e.File.Lower, e.describes() && e.File.Inode != 0 }),
-		"fd.l4proto":        text(func(e *Event) string { return transport(&e.Socket) }),
+	}
+}
+
+// socketFields are those of a descriptor's socket.
+func socketFields() map[string]field {
+	return map[string]field{
+		"fd.l4proto": text(func(e *Event) string { return transport(&e.Socket) }),
 		"fd.sockfamily": text(func(e *Event) string {
 			switch e.Socket.Family {
 			case unix.AF_INET, unix.AF_INET6:

@@ -180,7 +180,7 @@ func address(of func(e *Event) netip.Addr) field {
 
 // ancestors is a field of the process's ancestors: with a number in brackets of
 // that one (0 is the process itself), without of any.
-func ancestors(k kind, of func(p *process.Process, v *seawall.Value) bool) field {
+func ancestors(k kind, of func(p *process.Process, v *seawall.Value)) field {
 	return field{k, func(e *Event, r *seawall.FieldRef, i int, v *seawall.Value) bool {
 		n := i + 1
 		if r.Index >= 0 {
@@ -193,7 +193,7 @@ func ancestors(k kind, of func(p *process.Process, v *seawall.Value) bool) field
 		if p == nil {
 			return false
 		}
-		of(p, v) // a missing value of one is not the end of the others
+		of(p, v) // that of one may be missing: it is not the end of the others
 		return true
 	}}
 }

@@ -14,7 +14,10 @@ import (
 // table is how events answer, by the field's name.
 var table = sync.OnceValue(func() map[string]field {
 	all := map[string]field{}
-	for _, part := range []map[string]field{eventFields(), argumentFields(), processFields(), programFields(), userFields(), containerFields(), podFields(), descriptorFields(), addressFields(), pathFields()} {
+	for _, part := range []map[string]field{
+		eventFields(), argumentFields(), processFields(), relativeFields(), threadFields(), programFields(), userFields(), containerFields(), mountFields(), podFields(),
+		descriptorFields(), fileFields(), socketFields(), addressFields(), pathFields(),
+	} {
 		maps.Copy(all, part)
 	}
 	return all
@@ -126,30 +129,11 @@ func category(t trace.Type) string {
 	return "system"
 }
 
-// processFields are those of the process in the tree.
+// processFields are the numbers and times of the process.
 func processFields() map[string]field {
-	of := func(which func(e *Event) *process.Process, what func(p *process.Process) string) field {
-		return text(func(e *Event) string {
-			if p := which(e); p != nil {
-				return what(p)
-			}
-			return ""
-		})
-	}
-	parent := func(e *Event) *process.Process { return e.Process.Parent }
-	session := func(e *Event) *process.Process { return e.stream.tree.SessionLeader(e.Process) }
-	group := func(e *Event) *process.Process { return e.stream.tree.GroupLeader(e.Process) }
-	name := func(p *process.Process) string { return p.Comm }
-	arg0 := func(p *process.Process) string { return p.Program.Arg0 }
-	path := func(p *process.Process) string { return p.Program.Path }
-	line := func(p *process.Process) string { return p.Cmdline }
-	put := func(what func(*process.Process) string) field {
-		return ancestors(kindText, func(p *process.Process, v *seawall.Value) bool { v.Text = what(p); return v.Text != "" })
-	}
 	return map[string]field{
 		"proc.pid":  always(func(e *Event) int64 { return int64(e.Task.PID) }),
 		"proc.ppid": always(parentPID),
-		"proc.apid": ancestors(kindNumber, func(p *process.Process, v *seawall.Value) bool { v.Number = int64(p.PID); return true }),
 		"proc.vpid": always(func(e *Event) int64 { return int64(e.Task.VPID) }),
 		// 0: the parent is outside of the process's PID namespace.
 		"proc.pvpid":           always(func(e *Event) int64 { return int64(e.Task.VPPID) }),
@@ -159,27 +143,6 @@ func processFields() map[string]field {
 		"proc.is_sid_leader":   is(func(e *Event) bool { return e.Task.SID == e.Task.PID }),
 		"proc.is_vpgid_leader": is(func(e *Event) bool { return e.Task.VPGID == e.Task.VPID }),
 		"proc.is_pgid_leader":  is(func(e *Event) bool { return e.Task.PGID == e.Task.PID }),
-		"proc.name":            text(func(e *Event) string { return e.Process.Comm }),
-		"proc.pname":           of(parent, name),
-		"proc.aname":           put(name),
-		"proc.sname":           of(session, name),
-		"proc.vpgid.name":      of(group, name),
-		"proc.pgid.name":       of(group, name),
-		"proc.exe":             text(func(e *Event) string { return e.Process.Program.Arg0 }),
-		"proc.pexe":            of(parent, arg0),
-		"proc.aexe":            put(arg0),
-		"proc.sid.exe":         of(session, arg0),
-		"proc.vpgid.exe":       of(group, arg0),
-		"proc.pgid.exe":        of(group, arg0),
-		"proc.exepath":         text(func(e *Event) string { return e.Process.Program.Path }),
-		"proc.pexepath":        of(parent, path),
-		"proc.aexepath":        put(path),
-		"proc.sid.exepath":     of(session, path),
-		"proc.vpgid.exepath":   of(group, path),
-		"proc.pgid.exepath":    of(group, path),
-		"proc.cmdline":         text(func(e *Event) string { return e.Process.Cmdline }),
-		"proc.pcmdline":        of(parent, line),
-		"proc.acmdline":        put(line),
 		"proc.tty":             always(func(e *Event) int64 { return int64(e.Task.TTY) }),
 		"proc.pid.ts":          number(func(e *Event) (int64, bool) { return e.wall(e.Process.Start) }),
 		"proc.duration":        number(func(e *Event) (int64, bool) { return e.elapsed(e.Process) }),
@@ -196,6 +159,57 @@ func processFields() map[string]field {
 			}
 			return 0, false
 		}),
+	}
+}
+
+// relativeFields name the process, its ancestors and the leaders of its session and group.
+func relativeFields() map[string]field {
+	of := func(which func(e *Event) *process.Process, what func(p *process.Process) string) field {
+		return text(func(e *Event) string {
+			if p := which(e); p != nil {
+				return what(p)
+			}
+			return ""
+		})
+	}
+	parent := func(e *Event) *process.Process { return e.Process.Parent }
+	session := func(e *Event) *process.Process { return e.stream.tree.SessionLeader(e.Process) }
+	group := func(e *Event) *process.Process { return e.stream.tree.GroupLeader(e.Process) }
+	name := func(p *process.Process) string { return p.Comm }
+	arg0 := func(p *process.Process) string { return p.Program.Arg0 }
+	path := func(p *process.Process) string { return p.Program.Path }
+	line := func(p *process.Process) string { return p.Cmdline }
+	put := func(what func(*process.Process) string) field {
+		return ancestors(kindText, func(p *process.Process, v *seawall.Value) { v.Text = what(p) })
+	}
+	return map[string]field{
+		"proc.apid":          ancestors(kindNumber, func(p *process.Process, v *seawall.Value) { v.Number = int64(p.PID) }),
+		"proc.name":          text(func(e *Event) string { return e.Process.Comm }),
+		"proc.pname":         of(parent, name),
+		"proc.aname":         put(name),
+		"proc.sname":         of(session, name),
+		"proc.vpgid.name":    of(group, name),
+		"proc.pgid.name":     of(group, name),
+		"proc.exe":           text(func(e *Event) string { return e.Process.Program.Arg0 }),
+		"proc.pexe":          of(parent, arg0),
+		"proc.aexe":          put(arg0),
+		"proc.sid.exe":       of(session, arg0),
+		"proc.vpgid.exe":     of(group, arg0),
+		"proc.pgid.exe":      of(group, arg0),
+		"proc.exepath":       text(func(e *Event) string { return e.Process.Program.Path }),
+		"proc.pexepath":      of(parent, path),
+		"proc.aexepath":      put(path),
+		"proc.sid.exepath":   of(session, path),
+		"proc.vpgid.exepath": of(group, path),
+		"proc.pgid.exepath":  of(group, path),
+		"proc.cmdline":       text(func(e *Event) string { return e.Process.Cmdline }),
+		"proc.pcmdline":      of(parent, line),
+		"proc.acmdline":      put(line),
+	}
+}
+
+func threadFields() map[string]field {
+	return map[string]field{
 		"thread.tid":             always(func(e *Event) int64 { return int64(e.Task.TID) }),
 		"thread.vtid":            always(func(e *Event) int64 { return int64(e.Task.VTID) }),
 		"thread.ismain":          is(func(e *Event) bool { return e.Task.TID == e.Task.PID }),
