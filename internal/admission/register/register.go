@@ -145,7 +145,7 @@ func rulesFor(interests []policy.Interest, resources []Resource, wanted func(*po
 					}
 				}
 			}
-			connections(interest, operations)
+			subresources(interest, operations)
 		}
 	}
 	type key struct{ group, version, operations string }
@@ -156,7 +156,7 @@ func rulesFor(interests []policy.Interest, resources []Resource, wanted func(*po
 		names[k] = append(names[k], r.Name)
 		if r.Group == "" && r.Name == "pods" && slices.Contains(list, "UPDATE") {
 			k.operations = "UPDATE"
-			names[k] = append(names[k], "pods/ephemeralcontainers")
+			names[k] = append(names[k], "pods/ephemeralcontainers", "pods/resize")
 		}
 	}
 	var rules []arv1.RuleWithOperations
@@ -192,17 +192,25 @@ func Concerns(i *policy.Interest, r *Resource) bool {
 	return i.Objects || i.Workloads && policy.MakesPods(r.Kind) || i.Findings && (i.Named() || policy.MakesPods(r.Kind) || hasControls(r))
 }
 
-// connections adds the subresources that requests connect to. Their objects are options.
-func connections(i *policy.Interest, operations map[Resource][]string) {
-	if !i.Objects || !slices.Contains(i.Operations, "CONNECT") {
-		return
-	}
-	for name, kind := range map[string]string{
-		"pods/exec": "PodExecOptions", "pods/attach": "PodAttachOptions", "pods/portforward": "PodPortForwardOptions",
-		"pods/proxy": "PodProxyOptions", "services/proxy": "ServiceProxyOptions", "nodes/proxy": "NodeProxyOptions",
+// subresources adds those with kinds of their own, where a policy names the kind; those
+// that requests connect to also where it names none.
+func subresources(i *policy.Interest, operations map[Resource][]string) {
+	for _, s := range []struct{ group, name, kindGroup, kind, operation string }{
+		{"", "pods/exec", "", "PodExecOptions", "CONNECT"},
+		{"", "pods/attach", "", "PodAttachOptions", "CONNECT"},
+		{"", "pods/portforward", "", "PodPortForwardOptions", "CONNECT"},
+		{"", "pods/proxy", "", "PodProxyOptions", "CONNECT"},
+		{"", "services/proxy", "", "ServiceProxyOptions", "CONNECT"},
+		{"", "nodes/proxy", "", "NodeProxyOptions", "CONNECT"},
+		{"", "pods/eviction", "policy", "Eviction", "CREATE"},
+		{"", "serviceaccounts/token", "authentication.k8s.io", "TokenRequest", "CREATE"},
+		{"", "replicationcontrollers/scale", "autoscaling", "Scale", "UPDATE"},
+		{"apps", "deployments/scale", "autoscaling", "Scale", "UPDATE"},
+		{"apps", "replicasets/scale", "autoscaling", "Scale", "UPDATE"},
+		{"apps", "statefulsets/scale", "autoscaling", "Scale", "UPDATE"},
 	} {
-		if i.Names("", kind) {
-			operations[Resource{Version: "v1", Name: name, Kind: kind}] = []string{"CONNECT"}
+		if i.Objects && slices.Contains(i.Operations, s.operation) && i.Names(s.kindGroup, s.kind) && (i.Named() || s.operation == "CONNECT") {
+			operations[Resource{Group: s.group, Version: "v1", Name: s.name, Kind: s.kind}] = []string{s.operation}
 		}
 	}
 }

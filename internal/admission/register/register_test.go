@@ -46,15 +46,17 @@ func TestRules(t *testing.T) {
 		name, spec string
 		want       []string
 	}{
-		{"images", when(`image.tag == "latest"`), []string{"CREATE UPDATE /v1 pods", "UPDATE /v1 pods/ephemeralcontainers", "CREATE UPDATE apps/v1 deployments", "CREATE UPDATE example.org/v2 deployments"}},
-		{"findings", when(`finding.kind == "secret"`), []string{"CREATE UPDATE /v1 namespaces,pods", "UPDATE /v1 pods/ephemeralcontainers", "CREATE UPDATE apps/v1 deployments",
+		{"images", when(`image.tag == "latest"`), []string{"CREATE UPDATE /v1 pods", "UPDATE /v1 pods/ephemeralcontainers,pods/resize", "CREATE UPDATE apps/v1 deployments", "CREATE UPDATE example.org/v2 deployments"}},
+		{"findings", when(`finding.kind == "secret"`), []string{"CREATE UPDATE /v1 namespaces,pods", "UPDATE /v1 pods/ephemeralcontainers,pods/resize", "CREATE UPDATE apps/v1 deployments",
 			"CREATE UPDATE example.org/v2 deployments", "CREATE UPDATE rbac.authorization.k8s.io/v1 clusterroles"}},
-		{"any object", when(`object.metadata.name == "x"`), []string{"CREATE UPDATE /v1 namespaces,pods,secrets", "UPDATE /v1 pods/ephemeralcontainers", "CREATE UPDATE apps/v1 deployments",
+		{"any object", when(`object.metadata.name == "x"`), []string{"CREATE UPDATE /v1 namespaces,pods,secrets", "UPDATE /v1 pods/ephemeralcontainers,pods/resize", "CREATE UPDATE apps/v1 deployments",
 			"CREATE UPDATE example.org/v2 deployments,widgets", "CREATE UPDATE rbac.authorization.k8s.io/v1 clusterroles"}},
 		{"a kind", "match: {kinds: [Deployment.apps]}, " + when(`object.metadata.name == "x"`), []string{"CREATE UPDATE apps/v1 deployments"}},
 		{"nodes when asked", "match: {kinds: [Node]}, " + when(`object.metadata.name == "x"`), []string{"CREATE UPDATE /v1 nodes"}},
 		{"leases never", "match: {kinds: [Lease]}, " + when(`object.metadata.name == "x"`), nil},
 		{"exec", "match: {kinds: [PodExecOptions], operations: [CONNECT]}, " + when(`request.userInfo.username == "x"`), []string{"CONNECT /v1 pods/exec"}},
+		{"evictions and scales", "match: {kinds: [Eviction, Scale.autoscaling]}, " + when(`request.userInfo.username == "x"`), []string{"CREATE /v1 pods/eviction", "UPDATE /v1 replicationcontrollers/scale",
+			"UPDATE apps/v1 deployments/scale,replicasets/scale,statefulsets/scale"}},
 		{"deletes", "match: {kinds: [Namespace], operations: [DELETE]}, " + when(`request.userInfo.username == "x"`), []string{"DELETE /v1 namespaces"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

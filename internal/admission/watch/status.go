@@ -112,7 +112,7 @@ func (s *Statuses) writeAll(ctx context.Context, resource schema.GroupVersionRes
 // write adds to one object's status, again where somebody else wrote in between.
 func (s *Statuses) write(ctx context.Context, resource schema.GroupVersionResource, key string, e *entry, matches int64) error {
 	namespace, name, namespaced := strings.Cut(key, "/")
-	var objects dynamic.ResourceInterface = s.Client.Resource(resource).Namespace(namespace)
+	objects := s.Client.Resource(resource).Namespace(namespace)
 	if !namespaced {
 		name, objects = key, s.Client.Resource(resource)
 	}

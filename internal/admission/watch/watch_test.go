@@ -156,6 +156,9 @@ func TestCheck(t *testing.T) {
 	if r := ask(strings.Replace(exception, "2026-12-31", "2026-11-20", 1)); r.Allowed || r.Result.Message != "spec.expires: is in the past" {
 		t.Errorf("%+v", r)
 	}
+	if r := ask(strings.Replace(exception, "policy: a", "policy: pod-security", 1)); !r.Allowed || len(r.Warnings) > 0 {
+		t.Errorf("%+v", r)
+	}
 	for _, body := range []string{"", "{}", "[", `{"request": {"object": []}}`, strings.Repeat("[", 100_000)} {
 		w := httptest.NewRecorder()
 		p.Check(w, httptest.NewRequest("POST", "/check", strings.NewReader(body)))

@@ -126,7 +126,7 @@ func runAdmission(ctx context.Context, p *process, s *settings, images Images) (
 	if err != nil {
 		return err
 	}
-	defer scanning.Close()
+	defer func() { err = errors.Join(err, scanning.Close()) }()
 	k, err := f.controller(p, st)
 	if err != nil {
 		return err

@@ -44,7 +44,7 @@ func testLibrary(t *testing.T, c *cluster.Cluster, img images) {
 	c.Wait(t, "the policies", func() error {
 		out, err := kubectl(t, c, of("probe", img.host+"/shop/other"), "create", "--dry-run=server", "-f", "-")
 		if err == nil || !strings.Contains(out, "no-latest-tag") || !strings.Contains(out, "signed-by-us") {
-			return fmt.Errorf("%v: %s", err, out)
+			return fmt.Errorf("%w: %s", err, out)
 		}
 		return nil
 	})
@@ -78,7 +78,7 @@ func testLibrary(t *testing.T, c *cluster.Cluster, img images) {
 			for range 4 {
 				out, err := kubectl(t, c, manifest, "create", "--dry-run=server", "-f", "-")
 				if (err != nil) != (len(test.denied) > 0) {
-					return fmt.Errorf("%v: %s", err, out)
+					return fmt.Errorf("%w: %s", err, out)
 				}
 				for _, part := range test.denied {
 					if !strings.Contains(out, part) {

@@ -42,7 +42,7 @@ func testMutation(t *testing.T, c *cluster.Cluster) {
 		for range 4 {
 			o, err := c.Do(t.Context(), http.MethodPost, "/api/v1/namespaces/"+ns+"/pods?dryRun=All", "", []byte(strings.Replace(pod, "NAME", "probe", 1)))
 			if err != nil || !strings.Contains(string(o), "hardened") {
-				return fmt.Errorf("%v: %s", err, o)
+				return fmt.Errorf("%w: %s", err, o)
 			}
 		}
 		return nil

@@ -49,7 +49,7 @@ func guarded(t *testing.T, c *cluster.Cluster, names ...string) {
 		c.Wait(t, "the guard "+name, func() error {
 			for range 8 {
 				if err := try(t.Context(), c, "default", name+"-a", ""); err == nil || !strings.Contains(err.Error(), "not this name") {
-					return fmt.Errorf("not denied: %v", err)
+					return fmt.Errorf("not denied: %w", err)
 				}
 			}
 			return nil
@@ -70,7 +70,7 @@ func testRepair(t *testing.T, c *cluster.Cluster) {
 	c.Wait(t, "the repair", func() error {
 		after, err := c.Get(t.Context(), registration)
 		if err != nil || len(after.List("webhooks")) != len(before.List("webhooks")) {
-			return fmt.Errorf("%v: %v", err, webhooks(t, c))
+			return fmt.Errorf("%w: %v", err, webhooks(t, c))
 		}
 		return nil
 	})
