@@ -7,7 +7,7 @@ LDFLAGS    := -s -w -X main.version=$(VERSION)
 export CGO_ENABLED := 0
 SHARED     ?= ../shared
 
-.PHONY: run build test lint unit cluster race fuzz bench soak image starter-db clean
+.PHONY: run build test lint unit cluster race fuzz bench load soak image starter-db clean
 
 run: build ## scan this machine; print the table, write seawall-report.html
 	@bin/seawall scan host --scanners vuln,misconfig --format table --format html=seawall-report.html
@@ -33,7 +33,7 @@ cluster: ## build the Kubernetes that tests start, once (minutes); go run ./test
 	@[ "$$(uname)" != Linux ] || $(GO) run ./test/cluster build
 
 race: ## the concurrent packages under the race detector (the only use of cgo)
-	CGO_ENABLED=1 $(GO) test -race -short ./internal/inventory ./internal/scan/... ./internal/source/registry
+	CGO_ENABLED=1 $(GO) test -race -short ./internal/inventory ./internal/scan/... ./internal/source/registry ./internal/admission ./internal/store/sql
 
 fuzz: ## every fuzz target for FUZZTIME each (30s)
 	@.ci/fuzz $(or $(FUZZTIME),30s)
@@ -41,6 +41,10 @@ fuzz: ## every fuzz target for FUZZTIME each (30s)
 bench: build ## side by side with the physical limit and whatever peers are on PATH
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
 	$(GO) run ./bench
+
+load: cluster ## admission: 1,000 reviews/s for a minute at the webhook; then what it costs a real API server
+	$(GO) run ./bench/load
+	SEAWALL_LONG=1 $(GO) test -count=1 -v -run TestLoad ./test/cluster/load
 
 soak: cluster ## ten minutes of a cluster's ordinary life under the agent: no false alarm, flat memory
 	SEAWALL_LONG=1 $(GO) test ./test/cluster/runtime -run Silence -count=1 -v -timeout 30m

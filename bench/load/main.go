@@ -10,8 +10,8 @@
 // reviews eight are of Pods made from 50 templates, each under a name of its own, one is
 // of a Deployment and one of a Pod that is denied.
 //
-// -serve starts only the webhook, for test/cluster/load: it prints its address and its
-// authority, and ends with its standard input.
+// -serve starts only the webhook, for test/cluster/load: it prints its address, its
+// authority and a pod that passes, and ends with its standard input.
 package main
 
 import (
@@ -33,12 +33,13 @@ func main() {
 	rate := flag.Int("rate", 1000, "reviews a second")
 	duration := flag.Duration("for", time.Minute, "how long")
 	listen := flag.String("serve", "", "only serve the webhook, at this address")
+	policies := flag.String("policies", "", "with -serve: judge by the policies of this file, not by the library")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
 	if *listen != "" {
-		err = serve(ctx, *listen, os.Stdin, os.Stdout)
+		err = serve(ctx, *listen, *policies, os.Stdin, os.Stdout)
 	} else {
 		err = run(ctx, os.Stdout, *rate, *duration)
 	}
@@ -52,6 +53,8 @@ func main() {
 type place struct {
 	URL       string `json:"url"`
 	Authority []byte `json:"authority"` // PEM
+	// Pod is one that passes, its image known.
+	Pod json.RawMessage `json:"pod"`
 }
 
 // run measures a webhook in a process of its own.

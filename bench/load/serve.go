@@ -35,7 +35,7 @@ import (
 )
 
 // serve serves the webhook until in ends.
-func serve(ctx context.Context, address string, in io.Reader, out io.Writer) error {
+func serve(ctx context.Context, address, policies string, in io.Reader, out io.Writer) error {
 	dir, err := os.MkdirTemp("", "seawall-load")
 	if err != nil {
 		return err
@@ -46,7 +46,11 @@ func serve(ctx context.Context, address string, in io.Reader, out io.Writer) err
 		return err
 	}
 	defer known.Close()
-	handler, err := newHandler(ctx, known)
+	set, err := policySet(policies)
+	if err != nil {
+		return err
+	}
+	handler, err := newHandler(ctx, known, set)
 	if err != nil {
 		return err
 	}
@@ -61,7 +65,12 @@ func serve(ctx context.Context, address string, in io.Reader, out io.Writer) err
 	server := &http.Server{Handler: &timed{next: handler}, ReadHeaderTimeout: 10 * time.Second,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}}
 	work.Go(func() { _ = server.ServeTLS(listener, "", "") })
-	if err := json.NewEncoder(out).Encode(place{"https://" + listener.Addr().String(), authority}); err != nil {
+	pod, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "Pod", "spec": podSpec("app-0", 0),
+		"metadata": map[string]any{"generateName": "app-0-", "labels": map[string]any{"app": "app-0", "app.kubernetes.io/name": "app-0", "team": "blue", "owner": "blue"}}})
+	if err != nil {
+		return err
+	}
+	if err := json.NewEncoder(out).Encode(place{"https://" + listener.Addr().String(), authority, pod}); err != nil {
 		return err
 	}
 	ended := make(chan struct{})
@@ -76,8 +85,11 @@ func serve(ctx context.Context, address string, in io.Reader, out io.Writer) err
 	return err
 }
 
-// newHandler has the library and more policies of its kinds, and knows the images.
-func newHandler(ctx context.Context, known store.Store) (*admission.Handler, error) {
+// policySet are a file's policies, or the library and more of its kinds.
+func policySet(file string) (*policy.Set, error) {
+	if file != "" {
+		return policy.Load([]string{file})
+	}
 	set := &policy.Set{}
 	add := func(text string) error {
 		s, err := policy.Parse("load", []byte(text))
@@ -107,6 +119,11 @@ spec:
 			return nil, err
 		}
 	}
+	return set, nil
+}
+
+// newHandler has the policies, and knows the images.
+func newHandler(ctx context.Context, known store.Store, set *policy.Set) (*admission.Handler, error) {
 	snapshot, err := admission.NewSnapshot(set, []string{"seawall.io/pod-security-"})
 	if err != nil {
 		return nil, err
