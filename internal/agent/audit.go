@@ -123,7 +123,11 @@ type Actors struct {
 	credentials actor.Credentials
 	deployers   incident.Deployers
 	execs       []string // the audit identifiers of exec requests, the newest at the end
+	audited     bool     // there is an audit log
 }
+
+// patienceForRequest is how long the request that started a process may take to come.
+const patienceForRequest = 1500 * time.Millisecond
 
 // maxExecs bounds the exec requests that are remembered.
 const maxExecs = 256
@@ -155,6 +159,7 @@ func (a *Actors) started(e Event, args []string) {
 // request takes a request in. The same request has several stages: what starts is
 // told when it starts, what was written when it is.
 func (a *Actors) request(e *auditlog.Entry) []seawall.Finding {
+	a.audited = true
 	who := e.Actor()
 	if o := e.ObjectRef; o != nil {
 		switch {
@@ -220,6 +225,11 @@ func (a *Actors) Complete(f *seawall.Finding, s *seawall.Subject) {
 	if f.Actor == nil {
 		f.Actor = a.sessions.Actor(s)
 	}
+}
+
+// Pending implements Waiter: the kernel is faster than the audit log.
+func (a *Actors) Pending(s *seawall.Subject, now time.Time) bool {
+	return a.audited && a.sessions.Waits(s, now, patienceForRequest)
 }
 
 // Deployer is who wrote a container's workload last, as far as the audit log tells.

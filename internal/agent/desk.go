@@ -18,6 +18,8 @@ const (
 	maxAssets = 4096
 	// maxRecent is how many findings' events are kept for a capture.
 	maxRecent = 200
+	// maxHeld bounds the matches that are told later.
+	maxHeld = 512
 	// maxSlow bounds the actions that wait for one another.
 	maxSlow = 64
 )
@@ -31,6 +33,7 @@ type desk struct {
 	group   incident.Grouper
 	told    map[string]bool // assets
 	recent  []recent
+	held    []*held
 	slow    chan order
 	done    chan result
 	summary seawall.Summary
@@ -45,6 +48,13 @@ type order struct {
 type result struct {
 	decision seawall.Decision
 	outcome  enforce.Outcome
+}
+
+// held is what is told of a match when an Observer knows more, or no longer hopes to.
+type held struct {
+	finding  *seawall.Finding
+	subject  seawall.Subject
+	messages []seawall.Message
 }
 
 // recent is the event of a finding with the container it was in.
@@ -89,9 +99,10 @@ func (d *desk) work(ctx context.Context) {
 			d.done <- result{o.decision, d.Enforcer.Do(ctx, o.action)}
 		}
 	}()
-	status, soon := time.NewTicker(d.StatusEvery), time.NewTicker(time.Second)
+	status, soon, now := time.NewTicker(d.StatusEvery), time.NewTicker(time.Second), time.NewTicker(100*time.Millisecond)
 	defer status.Stop()
 	defer soon.Stop()
+	defer now.Stop()
 	for open := true; open; {
 		select {
 		case m, ok := <-d.matches:
@@ -100,6 +111,8 @@ func (d *desk) work(ctx context.Context) {
 			}
 		case r := <-d.done:
 			d.carried(r)
+		case <-now.C:
+			d.release(false)
 		case <-soon.C:
 			d.incidents(d.group.Due(d.Now()))
 		case <-status.C:
@@ -110,6 +123,7 @@ func (d *desk) work(ctx context.Context) {
 	for r := range d.done {
 		d.carried(r)
 	}
+	d.release(true)
 	d.incidents(d.group.Rest())
 	d.statuses()
 }
@@ -121,6 +135,18 @@ func (d *desk) take(ctx context.Context, m match) {
 	if len(d.recent) >= 2*maxRecent {
 		d.recent = slices.Delete(d.recent, 0, maxRecent)
 	}
+	out := d.out
+	if d.pending(&m.subject, now) {
+		h := &held{subject: m.subject}
+		d.out = func(told seawall.Message) {
+			if told.Finding != nil {
+				h.finding = told.Finding
+			}
+			h.messages = append(h.messages, told)
+		}
+		d.held = append(d.held, h)
+	}
+	defer func() { d.out = out }()
 	if !m.quiet {
 		m.finding.Incident = d.group.Add(&m.finding, &m.subject, now)
 		d.asset(m.subject.Container)
@@ -132,6 +158,46 @@ func (d *desk) take(ctx context.Context, m match) {
 	for _, decision := range d.decide(&m, now) {
 		d.act(ctx, &m, decision, now)
 	}
+}
+
+// pending says whether an Observer may know more of a subject in a moment.
+func (d *desk) pending(s *seawall.Subject, now time.Time) bool {
+	if len(d.held) >= maxHeld {
+		return false
+	}
+	d.observe.Lock()
+	defer d.observe.Unlock()
+	for _, o := range d.Observers {
+		if w, ok := o.(Waiter); ok && w.Pending(s, now) {
+			return true
+		}
+	}
+	return false
+}
+
+// release tells what was held and need wait no more; all tells everything.
+func (d *desk) release(all bool) {
+	now := d.Now()
+	waiting := d.held[:0]
+	for _, h := range d.held {
+		if !all && d.pending(&h.subject, now) {
+			waiting = append(waiting, h)
+			continue
+		}
+		if h.finding != nil {
+			d.observe.Lock()
+			for _, o := range d.Observers {
+				o.Complete(h.finding, &h.subject)
+			}
+			d.observe.Unlock()
+			d.group.Asked(h.finding.ID, h.finding.Actor)
+		}
+		for _, m := range h.messages {
+			d.out(m)
+		}
+	}
+	clear(d.held[len(waiting):])
+	d.held = waiting
 }
 
 // decide asks the policies of the run phase.

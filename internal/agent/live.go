@@ -66,6 +66,12 @@ type Observer interface {
 	Complete(f *seawall.Finding, s *seawall.Subject)
 }
 
+// Waiter is an Observer that may know more of a subject in a moment. Findings about it
+// are told then; what policies ask for is done at once.
+type Waiter interface {
+	Pending(s *seawall.Subject, now time.Time) bool
+}
+
 // Finder finds by itself, beside events.
 type Finder interface {
 	Name() string
@@ -89,7 +95,9 @@ type Rules struct {
 type LiveConfig struct {
 	Tool seawall.Tool
 	// Node is the name of this node.
-	Node    string
+	Node string
+	// Asset is what is watched; the zero value is the node.
+	Asset   seawall.Asset
 	Sources []Source
 	Rules   *Rules
 	// Reload reads the rules anew when Changed says that something did; on an error the old ones stay.
@@ -159,7 +167,10 @@ func NewLive(cfg LiveConfig) *Live {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	l := &Live{LiveConfig: cfg, matches: make(chan match, maxWaiting)}
-	l.asset = seawall.Asset{ID: "node:" + cfg.Node, Kind: seawall.AssetNode, Name: cfg.Node}
+	l.asset = cfg.Asset
+	if l.asset.ID == "" {
+		l.asset = seawall.Asset{ID: "node:" + cfg.Node, Kind: seawall.AssetNode, Name: cfg.Node}
+	}
 	l.rules.Store(cfg.Rules)
 	l.desk = newDesk(l)
 	return l

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -341,5 +342,29 @@ func TestReplaySyscalls(t *testing.T) {
 	var got recorder
 	if _, err := agent.Replay(context.Background(), agent.Config{Engine: engine, Source: rules.SourceSyscall}, "x", bytes.NewReader([]byte("nothing\n")), &got); err == nil {
 		t.Error("a file without events is no error")
+	}
+}
+
+// A token that is used from a second address is found by whoever reads the log.
+func TestTwoPlaces(t *testing.T) {
+	use := func(ip string) string {
+		return fmt.Sprintf(`{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"1","stage":"ResponseComplete","verb":"get","user":{"username":"system:serviceaccount:shop:web","extra":{"authentication.kubernetes.io/credential-id":["JTI=1"]}},"sourceIPs":["%s"],"objectRef":{"resource":"pods","namespace":"shop"},"stageTimestamp":"2026-11-21T09:00:00Z","requestReceivedTimestamp":"2026-11-21T09:00:00Z"}`, ip)
+	}
+	var text strings.Builder
+	for _, ip := range []string{"10.0.0.7", "10.0.0.7", "198.51.100.9", "198.51.100.9"} {
+		text.WriteString(use(ip) + "\n")
+	}
+	report, _ := replay(t, own(t), rules.SourceAudit, text.String())
+	found := 0
+	for _, f := range report.Findings {
+		if f.Rule == "SW-AUD-001" {
+			found++
+			if f.Asset != "cluster:test" || f.Event == nil || f.ID == "" || f.Actor == nil || f.Location == nil {
+				t.Errorf("%+v", f)
+			}
+		}
+	}
+	if found != 1 {
+		t.Errorf("%d findings of a token in two places", found)
 	}
 }

@@ -188,6 +188,22 @@ func (in *story) add(f *seawall.Finding, s *seawall.Subject) bool {
 	return true
 }
 
+// Asked notes who is behind a finding, when that becomes known after it.
+func (g *Grouper) Asked(finding string, who *seawall.Actor) {
+	in := g.finding[finding]
+	if in == nil || who == nil {
+		return
+	}
+	if in.shell == nil {
+		in.shell = who
+	}
+	for i := range in.Steps {
+		if in.Steps[i].Finding == finding {
+			in.Steps[i].Actor = who
+		}
+	}
+}
+
 // Responded notes what was done about findings.
 func (g *Grouper) Responded(d *seawall.Decision, now time.Time) {
 	for _, id := range d.Findings {

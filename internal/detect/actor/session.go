@@ -98,6 +98,17 @@ func (s *Sessions) Actor(subject *seawall.Subject) *seawall.Actor {
 	return nil
 }
 
+// Waits says whether a process or one of its parents started less than a time ago and
+// its request is not known: it may still be told.
+func (s *Sessions) Waits(subject *seawall.Subject, now time.Time, less time.Duration) bool {
+	for i := len(s.processes) - 1; i >= 0 && now.Sub(s.processes[i].Time) < less; i-- {
+		if id := s.processes[i].ID; id == (seawall.ProcessID{PID: subject.PID, Start: subject.Start}) || slices.Contains(subject.Lineage, id) {
+			return true
+		}
+	}
+	return false
+}
+
 // fits says whether a request may have started a process. The arguments of a process
 // may have been cut.
 func fits(r *Request, p *Process) bool {
