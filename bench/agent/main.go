@@ -2,7 +2,7 @@
 // agent, and auditd beside them, under the same loads. It prints Markdown tables
 // for docs/guide/agent.md. It needs root.
 //
-//	go run ./bench/agent [-agent BINARY] [-seconds N] [-runs N]
+//	go run ./bench/agent [-agent BINARY] [-seconds N] [-runs N] [-only TITLE]
 //
 // A load is this program started again, making system calls at a rate; an observer
 // is started before it and stopped after it. Runs of one section are made in turn
@@ -20,6 +20,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -28,6 +29,7 @@ func main() {
 	agent := flag.String("agent", "", "the seawall-agent binary to measure, too")
 	seconds := flag.Int("seconds", 5, "how long a load lasts")
 	runs := flag.Int("runs", 3, "rounds; the best counts")
+	only := flag.String("only", "", "only sections whose title has this")
 	load := flag.String("load", "", "make this load (used by bench itself)")
 	rate := flag.Int("rate", 0, "calls a second of the load; 0 is as many as it can")
 	observe := flag.String("observe", "", "watch with this filter (used by bench itself)")
@@ -41,7 +43,7 @@ func main() {
 	case *observe != "":
 		err = watch(ctx, *observe, os.Stdout)
 	default:
-		b := bench{agent: *agent, seconds: *seconds, runs: *runs, out: os.Stdout}
+		b := bench{agent: *agent, only: *only, seconds: *seconds, runs: *runs, out: os.Stdout}
 		err = b.run(ctx)
 	}
 	if err != nil {
@@ -54,7 +56,7 @@ func main() {
 type bench struct {
 	agent         string
 	self          string
-	work          string
+	work, only    string
 	seconds, runs int
 	out           io.Writer
 }
@@ -85,6 +87,9 @@ func (b *bench) run(ctx context.Context) (err error) {
 	}
 	defer os.RemoveAll(b.work)
 	for _, s := range b.sections() {
+		if !strings.Contains(s.title, b.only) {
+			continue
+		}
 		if err := b.section(ctx, s); err != nil {
 			return fmt.Errorf("%s: %w", s.title, err)
 		}

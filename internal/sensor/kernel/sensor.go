@@ -46,8 +46,8 @@ const (
 // awake; after quiet looks without any it says so and sleeps until a program that
 // has an event wakes it, or for asleep.
 const (
-	awake  = 2 * time.Millisecond
-	quiet  = 5
+	awake  = 10 * time.Millisecond
+	quiet  = 3
 	asleep = time.Second
 )
 
@@ -204,15 +204,15 @@ func (s *Sensor) Run(ctx context.Context, filter seawall.EventFilter, emit func(
 func (s *Sensor) read(reader *ringbuf.Reader, emit func(*trace.Event)) error {
 	var record ringbuf.Record
 	var event trace.Event
-	looks := 0 // since the last event
-	reader.SetDeadline(time.Now().Add(awake))
+	looks := 0 // without an event
+	reader.SetDeadline(time.Now())
 	for {
 		switch err := reader.ReadInto(&record); {
 		case err == nil:
-			if looks > 0 {
-				looks = 0
-				reader.SetDeadline(time.Now().Add(awake))
+			if looks >= quiet {
+				reader.SetDeadline(time.Now())
 			}
+			looks = 0
 			if err := trace.Decode(record.RawSample, &event); err != nil {
 				s.mu.Lock()
 				s.damaged++
@@ -233,20 +233,17 @@ func (s *Sensor) read(reader *ringbuf.Reader, emit func(*trace.Event)) error {
 	}
 }
 
-// rest sets how long the next read waits.
+// rest waits after a look that found nothing more.
 func (s *Sensor) rest(reader *ringbuf.Reader, looks int) error {
-	switch {
-	case looks < quiet:
-		reader.SetDeadline(time.Now().Add(awake))
+	if looks < quiet {
+		time.Sleep(awake) // cheaper than to wait for the descriptor
 		return nil
-	case looks == quiet:
-		// One more look: what came before the programs knew has woken nobody.
-		reader.SetDeadline(time.Now())
-	default:
-		reader.SetDeadline(time.Now().Add(asleep))
 	}
 	if err := s.objects.Sleeping.Set(uint32(1)); err != nil {
 		return fmt.Errorf("ring buffer: %w", err)
+	}
+	if looks > quiet { // one more look first: what came before the programs knew has woken nobody
+		reader.SetDeadline(time.Now().Add(asleep))
 	}
 	return nil
 }

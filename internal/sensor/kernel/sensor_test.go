@@ -172,7 +172,7 @@ func (s *stage) until(t *testing.T, pid uint32) []*trace.Event {
 			if e.Type == trace.Exit && e.Task.PID == pid {
 				// Another CPU's may be behind it.
 				s.mu.Unlock()
-				time.Sleep(10 * awake)
+				time.Sleep(3 * awake)
 				s.mu.Lock()
 				all := s.events
 				s.events = nil
