@@ -394,7 +394,7 @@ func (c *counting) Detect(_ context.Context, f detect.Facts) (detect.Result, err
 }
 
 // TestLikeness: pods of one template are judged by controls once, each under its own
-// name; what differs in more is judged anew.
+// name, and so is what is applied again; what differs in more is judged anew.
 func TestLikeness(t *testing.T) {
 	d := &counting{}
 	h := handler(t, snapshot(t, document("p", "  rules: [{name: a, when: 'finding.rule == \"X\"', action: block}]\n")), func(c *admission.Config) { c.Detectors = []detect.Detector{d} })
@@ -414,6 +414,7 @@ func TestLikeness(t *testing.T) {
 		{replica("ccccc", "nginx:2"), "Pod/shop/ccccc", 2},
 		{map[string]any{"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": "a", "namespace": "shop"}}, "Service/shop/a", 3},
 		{map[string]any{"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": "b", "namespace": "shop"}}, "Service/shop/b", 4},
+		{map[string]any{"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": "b", "namespace": "shop", "resourceVersion": "7"}, "status": map[string]any{}}, "Service/shop/b", 4},
 	} {
 		got := post(t, h, "/validate", review("CREATE", tc.object))
 		if got.Allowed || !strings.HasPrefix(got.Status.Message, tc.name+":") || d.calls != tc.calls {
@@ -427,10 +428,10 @@ func TestLikeness(t *testing.T) {
 func TestOverload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		block := make(chan struct{})
-		d := failing{func(context.Context) error { <-block; return nil }}
 		spec := "  rules: [{name: a, when: 'finding.kind == \"misconfiguration\"', action: block}]\n"
 		h := handler(t, snapshot(t, document("open", spec)+document("closed", "  failure: closed\n  match: {namespaces: [bank]}\n"+spec)), func(c *admission.Config) {
-			c.Now, c.Detectors, c.Limits = time.Now, []detect.Detector{d}, admission.Limits{Body: 128 << 10, InFlight: 128 << 10}
+			c.Now, c.Limits = time.Now, admission.Limits{Body: 128 << 10, InFlight: 128 << 10}
+			c.Namespace = func(context.Context, string) (map[string]any, error) { <-block; return nil, nil }
 		})
 		service := func(namespace, name string) []byte {
 			return review("CREATE", map[string]any{"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": name, "namespace": namespace}})

@@ -135,17 +135,13 @@ type found struct {
 	set *policy.Set
 }
 
-// controls are what the detectors find about the question's object. Pods of one template
-// are judged once.
+// controls are what the detectors find about the question's object. What is applied again
+// and again, and the pods of one template, are judged once.
 func (h *Handler) controls(ctx context.Context, q *question) (*policy.Scan, error) {
 	set := q.snapshot.set
 	detect := func(ctx context.Context) (found, time.Duration, error) {
 		findings, err := h.detect(ctx, q)
 		return found{set.Scanned(policy.PhaseDeploy, nil, findings), set}, keepFindings, err
-	}
-	if q.Group != "" || q.Kind != "Pod" {
-		f, _, err := detect(ctx)
-		return f.Scan, err
 	}
 	key, err := likeness(q.in.Object)
 	if err != nil {
@@ -159,19 +155,22 @@ func (h *Handler) controls(ctx context.Context, q *question) (*policy.Scan, erro
 	return f.Scan, err
 }
 
-// keepFindings is how long the findings of a pod count for pods like it.
+// keepFindings is how long the findings of an object count for those like it.
 const keepFindings = 10 * time.Minute
 
-// likeness is equal for pods that differ in nothing but their name and the name of
-// their token's volume: what a controller makes of one template.
-func likeness(pod map[string]any) (string, error) {
-	alike := maps.Clone(pod)
-	if meta, ok := pod["metadata"].(map[string]any); ok {
-		meta = maps.Clone(meta)
-		for _, key := range []string{"name", "uid", "creationTimestamp", "managedFields", "resourceVersion"} {
-			delete(meta, key)
-		}
-		alike["metadata"] = meta
+// likeness is equal for objects that differ in nothing but what the API server and
+// controllers note about them; pods also in their name and the name of their token's
+// volume, since a controller makes many of one template.
+func likeness(object map[string]any) (string, error) {
+	alike := essence(object)
+	meta, _ := alike["metadata"].(map[string]any)
+	delete(meta, "uid")
+	delete(meta, "creationTimestamp")
+	if original, _ := object["metadata"].(map[string]any); original["ownerReferences"] != nil {
+		meta["ownerReferences"] = original["ownerReferences"] // controls look for pods that nobody owns
+	}
+	if object["kind"] == "Pod" {
+		delete(meta, "name")
 	}
 	text, err := json.Marshal(alike)
 	if err != nil {
