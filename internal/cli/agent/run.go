@@ -310,9 +310,25 @@ func (o *runOptions) open(ctx context.Context, cfg *agent.LiveConfig) (*sensors,
 		}
 		s.closers = append(s.closers, source.Close)
 		cfg.Sources = append(cfg.Sources, source)
+		if err := o.usage(cfg, source); err != nil {
+			return s, errors.Join(err, s.close())
+		}
 		s.runtime(ctx, source, cfg.Log)
 	}
 	return s, nil
+}
+
+// usage finds containers that use much more than they are used to.
+func (o *runOptions) usage(cfg *agent.LiveConfig, source *syscalls.Source) error {
+	if err := os.MkdirAll(o.state, 0o700); err != nil {
+		return seawall.WithHint(fmt.Errorf("%w: %w", err, seawall.ErrUsage), "--state DIR is where the baselines of resource use are kept")
+	}
+	u, err := source.Usage(filepath.Join(o.state, "usage.json"), cfg.Now)
+	if err != nil {
+		cfg.Log.Warn("the usual resource use is learned anew", "error", err)
+	}
+	cfg.Finders = append(cfg.Finders, u)
+	return nil
 }
 
 // watchers see events beside the rules, and find beside events.
