@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -248,7 +249,8 @@ spec:
 	defer func() { spared.Process.Kill(); spared.Wait() }()
 	killed := group.Command(path, "sleep", "1000")
 	err := killed.Run()
-	if state, ok := err.(*exec.ExitError); !ok || state.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+	var state *exec.ExitError
+	if !errors.As(err, &state) || state.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 		t.Fatalf("the program ended with %v", err)
 	}
 	decision := func(asset, outcome string) func(m *seawall.Message) bool {

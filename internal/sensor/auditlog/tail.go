@@ -134,7 +134,7 @@ func (t *Tail) look(first bool, emit func(*Entry), damaged func(*Damaged)) error
 
 func identity(info fs.FileInfo) place {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		return place{Device: uint64(s.Dev), Inode: s.Ino}
+		return place{Device: s.Dev, Inode: s.Ino}
 	}
 	return place{}
 }

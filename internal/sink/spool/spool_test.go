@@ -393,7 +393,7 @@ func writer(dir string) {
 	if err != nil {
 		panic(err)
 	}
-	for n := uint64(q.next()); ; n++ {
+	for n := q.next(); ; n++ {
 		if err := q.Append(strconv.AppendUint(nil, n, 10)); err != nil {
 			panic(err)
 		}
