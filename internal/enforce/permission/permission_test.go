@@ -1,16 +1,13 @@
 package permission
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,66 +17,16 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// container is a shell in mounts and a cgroup of its own: /m is a tmpfs, /o an overlay.
-type container struct {
-	t   *testing.T
-	pid int
-	in  io.Writer
-	out *bufio.Reader
-	dir string // outside: where the overlay's upper directory is
-}
-
-func newContainer(t *testing.T) *container {
+func newContainer(t *testing.T) *enforcetest.Shell {
 	t.Helper()
 	if err := Probe(); err != nil {
 		t.Skipf("this kernel refuses no programs: %v", err)
 	}
-	c := &container{t: t, dir: t.TempDir()}
-	for _, dir := range []string{"m", "o", "lower", "upper", "work"} {
-		if err := os.Mkdir(filepath.Join(c.dir, dir), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cmd := enforcetest.New(t).Command("/bin/bash", "--norc")
-	cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS // Go makes the mounts private
-	cmd.Dir = c.dir
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stderr = cmd.Stdout
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { in.Close(); _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	c.pid, c.in, c.out = cmd.Process.Pid, in, bufio.NewReader(out)
-	c.run("cp /bin/true lower/old && mount -t tmpfs tmpfs m && mount -t overlay overlay -olowerdir=$PWD/lower,upperdir=$PWD/upper,workdir=$PWD/work o")
-	return c
-}
-
-// run has the shell do something and returns what was said.
-func (c *container) run(command string) string {
-	c.t.Helper()
-	fmt.Fprintf(c.in, "%s\necho \"== $?\"\n", command)
-	var said strings.Builder
-	for {
-		line, err := c.out.ReadString('\n')
-		if err != nil {
-			c.t.Fatalf("%s: %q, %v", command, said.String()+line, err)
-		}
-		if strings.HasPrefix(line, "== ") {
-			return said.String() + strings.TrimSpace(line)
-		}
-		said.WriteString(line)
-	}
+	return enforcetest.NewShell(t)
 }
 
 // guard starts a Guard that watches a container; judge is asked for each Exec.
-func guard(t *testing.T, c *container, judge func(*Exec) bool, deadline time.Duration) *Guard {
+func guard(t *testing.T, c *enforcetest.Shell, judge func(*Exec) bool, deadline time.Duration) *Guard {
 	t.Helper()
 	g, err := New(Config{Judge: func(e *Exec) (bool, bool) { return judge(e), true }, Deadline: deadline})
 	if err != nil {
@@ -97,7 +44,7 @@ func guard(t *testing.T, c *container, judge func(*Exec) bool, deadline time.Dur
 			t.Error(err)
 		}
 	})
-	if err := g.Watch(c.pid); err != nil {
+	if err := g.Watch(c.PID); err != nil {
 		t.Fatal(err)
 	}
 	return g
@@ -113,9 +60,9 @@ func TestRefused(t *testing.T) {
 		seen = append(seen, *r)
 		return r.Name() == "payload" || slices.Contains(r.Args, "--evil")
 	}
-	c.run("cp /bin/touch m/payload; cp /bin/touch m/harmless; ln -s harmless m/link; mkdir m/sub")
-	c.run("printf '#!/bin/sh\\ntouch m/script-was-here\\n' > m/script; chmod +x m/script")
-	c.run("cp /bin/true o/new")
+	c.Run("cp /bin/touch m/payload; cp /bin/touch m/harmless; ln -s harmless m/link; mkdir m/sub")
+	c.Run("printf '#!/bin/sh\\ntouch m/script-was-here\\n' > m/script; chmod +x m/script")
+	c.Run("cp /bin/true o/new")
 	g := guard(t, c, judge, 10*time.Second)
 	for _, tc := range []struct {
 		command string
@@ -123,24 +70,24 @@ func TestRefused(t *testing.T) {
 		effect  string
 		want    Exec
 	}{
-		{"m/payload m/a", true, "m/a", Exec{Claimed: "m/payload", Path: c.dir + "/m/payload", File: c.dir + "/m/payload", Args: []string{"m/payload", "m/a"}}},
-		{"(exec -a harmless m/payload m/b)", true, "m/b", Exec{Claimed: c.dir + "/m/payload", Path: c.dir + "/m/payload", File: c.dir + "/m/payload", Args: []string{"harmless", "m/b"}}},
-		{"m/harmless m/c", false, "m/c", Exec{Claimed: "m/harmless", Path: c.dir + "/m/harmless", File: c.dir + "/m/harmless", Args: []string{"m/harmless", "m/c"}}},
-		{"m/link m/d", false, "m/d", Exec{Claimed: "m/link", Path: c.dir + "/m/harmless", File: c.dir + "/m/harmless", Args: []string{"m/link", "m/d"}}},
-		{"(cd m/sub; exec ../harmless e)", false, "m/sub/e", Exec{Claimed: c.dir + "/m/sub/../harmless", Path: c.dir + "/m/harmless", File: c.dir + "/m/harmless", Args: []string{"../harmless", "e"}}},
-		{"m/script --evil", true, "m/script-was-here", Exec{Claimed: "m/script", Path: resolved(t, "/bin/sh"), File: c.dir + "/m/script", Args: []string{"m/script", "--evil"}}},
-		{"m/script", false, "m/script-was-here", Exec{Claimed: "m/script", Path: resolved(t, "/bin/sh"), File: c.dir + "/m/script", Args: []string{"m/script"}}},
-		{"o/new", false, "o/new", Exec{Claimed: "o/new", Path: c.dir + "/o/new", File: c.dir + "/o/new", Args: []string{"o/new"}, Upper: true}},
-		{"o/old", false, "o/old", Exec{Claimed: "o/old", Path: c.dir + "/o/old", File: c.dir + "/o/old", Args: []string{"o/old"}, Lower: true}},
+		{"m/payload m/a", true, "m/a", Exec{Claimed: "m/payload", Path: c.Dir + "/m/payload", File: c.Dir + "/m/payload", Args: []string{"m/payload", "m/a"}}},
+		{"(exec -a harmless m/payload m/b)", true, "m/b", Exec{Claimed: c.Dir + "/m/payload", Path: c.Dir + "/m/payload", File: c.Dir + "/m/payload", Args: []string{"harmless", "m/b"}}},
+		{"m/harmless m/c", false, "m/c", Exec{Claimed: "m/harmless", Path: c.Dir + "/m/harmless", File: c.Dir + "/m/harmless", Args: []string{"m/harmless", "m/c"}}},
+		{"m/link m/d", false, "m/d", Exec{Claimed: "m/link", Path: c.Dir + "/m/harmless", File: c.Dir + "/m/harmless", Args: []string{"m/link", "m/d"}}},
+		{"(cd m/sub; exec ../harmless e)", false, "m/sub/e", Exec{Claimed: c.Dir + "/m/sub/../harmless", Path: c.Dir + "/m/harmless", File: c.Dir + "/m/harmless", Args: []string{"../harmless", "e"}}},
+		{"m/script --evil", true, "m/script-was-here", Exec{Claimed: "m/script", Path: resolved(t, "/bin/sh"), File: c.Dir + "/m/script", Args: []string{"m/script", "--evil"}}},
+		{"m/script", false, "m/script-was-here", Exec{Claimed: "m/script", Path: resolved(t, "/bin/sh"), File: c.Dir + "/m/script", Args: []string{"m/script"}}},
+		{"o/new", false, "o/new", Exec{Claimed: "o/new", Path: c.Dir + "/o/new", File: c.Dir + "/o/new", Args: []string{"o/new"}, Upper: true}},
+		{"o/old", false, "o/old", Exec{Claimed: "o/old", Path: c.Dir + "/o/old", File: c.Dir + "/o/old", Args: []string{"o/old"}, Lower: true}},
 	} {
 		mu.Lock()
 		seen = nil
 		mu.Unlock()
-		said := c.run(tc.command)
+		said := c.Run(tc.command)
 		if refused := strings.Contains(said, "Operation not permitted"); refused != tc.refused {
 			t.Errorf("%s: %s", tc.command, said)
 		}
-		if exists := strings.Contains(c.run("test -e "+tc.effect), "== 0"); exists == tc.refused {
+		if exists := strings.Contains(c.Run("test -e "+tc.effect), "== 0"); exists == tc.refused {
 			t.Errorf("%s: its effect %s is there: %t", tc.command, tc.effect, exists)
 		}
 		mu.Lock()
@@ -172,7 +119,7 @@ func TestLate(t *testing.T) {
 	judged := make(chan struct{})
 	defer close(judged)
 	g := guard(t, c, func(*Exec) bool { <-judged; return true }, 20*time.Millisecond)
-	if said := c.run("/bin/true"); said != "== 0" {
+	if said := c.Run("/bin/true"); said != "== 0" {
 		t.Error(said)
 	}
 	if n := g.Counts(); n.Late == 0 || n.Refused != 0 {
@@ -187,15 +134,15 @@ func TestClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := g.Watch(c.pid); err != nil {
+	if err := g.Watch(c.PID); err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintln(c.in, "/bin/true; echo went on")
+	fmt.Fprintln(c.In, "/bin/true; echo went on")
 	time.Sleep(20 * time.Millisecond) // it waits by now, as nobody answers
 	if err := g.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if line, err := c.out.ReadString('\n'); line != "went on\n" {
+	if line, err := c.Out.ReadString('\n'); line != "went on\n" {
 		t.Errorf("%q, %v", line, err)
 	}
 }
