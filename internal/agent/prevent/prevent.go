@@ -26,6 +26,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
 
 	"github.com/seawall-security/seawall/internal/agent"
@@ -138,12 +139,24 @@ func (p *Prevention) Attach(sensor Sensor, stream Stream, identity Identity) {
 // Replace puts other rules in force.
 func (p *Prevention) Replace(r *agent.Rules) { p.rules.Store(prepare(r)) }
 
-// Counts are those of refused programs.
+// Counts are those of programs that waited to be judged.
 func (p *Prevention) Counts() permission.Counts {
 	if p.guard == nil {
 		return permission.Counts{}
 	}
 	return p.guard.Counts()
+}
+
+// Describe implements prometheus.Collector.
+func (*Prevention) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (p *Prevention) Collect(out chan<- prometheus.Metric) {
+	n := p.Counts()
+	desc := prometheus.NewDesc("seawall_agent_execs_judged_total", "Programs that waited for an answer before they started.", []string{"answer"}, nil)
+	for answer, count := range map[string]uint64{"allowed": n.Allowed, "refused": n.Refused, "unread": n.Unread, "late": n.Late} {
+		out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(count), answer)
+	}
 }
 
 // Run keeps it in force until ctx ends. emit takes the events of refused programs; it

@@ -129,7 +129,7 @@ func run(cmd *cobra.Command, env *command.Env, o *runOptions) error {
 		return usage(cmd, err)
 	}
 	judge := agent.NewLive(cfg)
-	stopMetrics, err := serveMetrics(o.metrics, judge, log)
+	stopMetrics, err := serveMetrics(o.metrics, judge, log, sensors.collectors...)
 	if err != nil {
 		return usage(cmd, errors.Join(err, live.CloseOutputs(cfg.Outputs)))
 	}
@@ -248,7 +248,7 @@ func prevention(set *policy.Set, report *seawall.Report, now time.Time) (names [
 }
 
 // serveMetrics serves /metrics and /healthz until stop is called; without an address nothing.
-func serveMetrics(address string, judge *agent.Live, log *slog.Logger) (stop func(), err error) {
+func serveMetrics(address string, judge *agent.Live, log *slog.Logger, more ...prometheus.Collector) (stop func(), err error) {
 	if address == "" {
 		return func() {}, nil
 	}
@@ -258,6 +258,7 @@ func serveMetrics(address string, judge *agent.Live, log *slog.Logger) (stop fun
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(judge, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(more...)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -277,7 +278,10 @@ func serveMetrics(address string, judge *agent.Live, log *slog.Logger) (stop fun
 }
 
 // sensors are the open inputs and what belongs to them.
-type sensors struct{ closers []func() error }
+type sensors struct {
+	closers    []func() error
+	collectors []prometheus.Collector
+}
 
 func (s *sensors) close() error {
 	var errs []error
@@ -301,8 +305,12 @@ func (o *runOptions) open(ctx context.Context, cfg *agent.LiveConfig) (*sensors,
 		if err != nil {
 			return s, errors.Join(err, s.close())
 		}
+		prevention := o.prevention(cfg)
+		if prevention != nil {
+			s.collectors = append(s.collectors, prevention)
+		}
 		source, err := syscalls.New(syscalls.Config{
-			Node: cfg.Node, CRI: cmp.Or(o.cri, identity.FindSocket("/")), Attached: func() error { return o.giveUp(cfg.Log) }, Prevention: o.prevention(cfg), Watchers: watchers,
+			Node: cfg.Node, CRI: cmp.Or(o.cri, identity.FindSocket("/")), Attached: func() error { return o.giveUp(cfg.Log) }, Prevention: prevention, Watchers: watchers,
 			Environment: cfg.Rules.Engine.Uses("proc.env") || cfg.Rules.Engine.Uses("proc.aenv"),
 		})
 		if err != nil {
