@@ -176,10 +176,15 @@ func TestKernel(t *testing.T) {
 	id := info.Sys().(*syscall.Stat_t).Ino
 	l := start(t, identity.Config{}, seawall.EventFilter{}, func(e *Event) bool { return e.Task.Cgroup == id })
 	work := t.TempDir()
-	cmd := in(t, dir, "/bin/bash", "-c", `cd "$1"; export MARK=here; /bin/dash -c 'cat /etc/shadow > ./copy; chmod 4755 ../`+filepath.Base(work)+`/copy'; true`, "bash", work)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	cmd := in(t, dir, "/bin/bash", "-c", `cd "$1"; export MARK=here; /bin/dash -c 'cat /etc/shadow > ./copy; chmod 4755 ../`+filepath.Base(work)+`/copy'; read`, "bash", work)
+	stdin, err := cmd.StdinPipe() // the shell stays until all has been looked at
+	if err != nil {
+		t.Fatal(err)
 	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stdin.Close(); _ = cmd.Wait() })
 	cat := l.wait(t, "cat", func(e *seawall.Event) bool { return e.Type == "execve" && e.Fields["proc.name"] == "cat" })
 	want := map[string]any{
 		"proc.pname": "dash", "proc.args": "/etc/shadow", "proc.cmdline": "cat /etc/shadow", "proc.exe": "cat", "proc.exepath": "/usr/bin/cat", "proc.cwd": work + "/",

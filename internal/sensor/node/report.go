@@ -25,8 +25,8 @@ var reported = sync.OnceValue(func() []string {
 		fd.sip.name fd.rip.name fd.ino fd.is_upper_layer fd.connected fd.is_server fs.path.name fs.path.source fs.path.target`)
 })
 
-// maxReported bounds one text of an event that is written down.
-const maxReported = 8192
+// maxReported bounds one text of an event that is written down, maxAncestor one of an ancestor's command lines.
+const maxReported, maxAncestor = 8192, 512
 
 // Event is the event as findings carry it and recordings keep it, its texts copied.
 func (e *Event) Event() *seawall.Event {
@@ -55,7 +55,7 @@ func (e *Event) Event() *seawall.Event {
 func (e *Event) lineage(fields map[string]any) {
 	var comms, paths, lines []string
 	for p := e.Process; p != nil && len(comms) <= maxLineage; p = p.Parent {
-		comms, paths, lines = append(comms, p.Comm), append(paths, p.Program.Path), append(lines, keepText(p.Cmdline))
+		comms, paths, lines = append(comms, p.Comm), append(paths, p.Program.Path), append(lines, keepText(p.Cmdline[:min(len(p.Cmdline), maxAncestor)]))
 	}
 	fields["proc.aname"], fields["proc.aexepath"], fields["proc.acmdline"] = comms, paths, lines
 }
@@ -95,6 +95,14 @@ func (e *Event) parentOutside(p *process.Process) bool {
 	if p.Parent == nil {
 		return e.Task.VPPID == 0
 	}
-	c, _ := e.stream.cfg.Identity.Lookup(p.Parent.Cgroup, 0)
-	return c == nil || c.ID != e.Container.ID
+	return e.outside(p.Parent)
+}
+
+// outside tells whether a process is not in the event's container, or on the host with it.
+func (e *Event) outside(p *process.Process) bool {
+	c, _ := e.stream.cfg.Identity.Lookup(p.Cgroup, 0)
+	if c == nil || e.Container == nil {
+		return c != e.Container
+	}
+	return c.ID != e.Container.ID
 }

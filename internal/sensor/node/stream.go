@@ -49,7 +49,7 @@ type Config struct {
 	// Node is this node's name.
 	Node     string
 	Identity Identity
-	// Clock turns the kernel's time into time of day; the zero value reads both now.
+	// Clock turns the kernel's time into time of day; the zero value is the machine's, followed when it is set.
 	Clock trace.Clock
 	// Proc is where proc is mounted; "" is /proc.
 	Proc string
@@ -75,6 +75,8 @@ type Stats struct {
 // Stream is the state of one node. Run may be called once.
 type Stream struct {
 	cfg Config
+	// fixed: the clock was given.
+	fixed bool
 
 	mu       sync.Mutex
 	tree     *process.Tree
@@ -106,7 +108,8 @@ func New(cfg Config) (*Stream, error) {
 	if cfg.HoldFor == 0 {
 		cfg.HoldFor = 3 * time.Second
 	}
-	if cfg.Clock == (trace.Clock{}) {
+	fixed := cfg.Clock != (trace.Clock{})
+	if !fixed {
 		clock, err := now()
 		if err != nil {
 			return nil, err
@@ -114,7 +117,7 @@ func New(cfg Config) (*Stream, error) {
 		cfg.Clock = clock
 	}
 	s := &Stream{
-		cfg: cfg, tree: process.New(process.Config{Proc: cfg.Proc, Max: cfg.Processes}),
+		cfg: cfg, fixed: fixed, tree: process.New(process.Config{Proc: cfg.Proc, Max: cfg.Processes}),
 		held: map[uint64]*queue{}, accounts: map[string]*accounts{}, caps: map[uint64]string{},
 	}
 	s.event.stream = s
@@ -170,14 +173,27 @@ func (s *Stream) Run(ctx context.Context, sensor Sensor, f seawall.EventFilter, 
 func (s *Stream) releaseLoop(ctx context.Context) {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
+	clock := time.NewTicker(10 * time.Second)
+	defer clock.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-clock.C:
+			s.setClock()
 		case <-s.cfg.Identity.Resolved():
 		case <-tick.C:
 		}
 		s.release(false)
+	}
+}
+
+// setClock follows changes of the time of day.
+func (s *Stream) setClock() {
+	if clock, err := now(); err == nil && !s.fixed {
+		s.mu.Lock()
+		s.cfg.Clock = clock
+		s.mu.Unlock()
 	}
 }
 
@@ -186,17 +202,25 @@ func (s *Stream) release(all bool) {
 	defer s.mu.Unlock()
 	for cgroup, q := range s.held {
 		c, ready := s.cfg.Identity.Lookup(cgroup, q.events[0].Task.PID)
-		if !ready && !all && time.Now().Before(q.until) {
-			continue
+		if ready || all || time.Now().After(q.until) {
+			s.flush(cgroup, c, ready)
 		}
-		if !ready {
-			s.stats.Early += uint64(len(q.events))
-		}
-		delete(s.held, cgroup)
-		s.bytes -= q.bytes
-		for _, e := range q.events {
-			s.pass(e, c)
-		}
+	}
+}
+
+// flush emits the held events of a cgroup.
+func (s *Stream) flush(cgroup uint64, c *identity.Container, known bool) {
+	q := s.held[cgroup]
+	if q == nil {
+		return
+	}
+	delete(s.held, cgroup)
+	s.bytes -= q.bytes
+	if !known {
+		s.stats.Early += uint64(len(q.events))
+	}
+	for _, e := range q.events {
+		s.pass(e, c)
 	}
 }
 
@@ -214,26 +238,24 @@ func (s *Stream) take(e *trace.Event) {
 	if e.Child.Cgroup != 0 && e.Child.Cgroup != e.Task.Cgroup {
 		s.cfg.Identity.Lookup(e.Child.Cgroup, e.Child.PID) // it will be needed
 	}
-	q := s.held[e.Task.Cgroup]
-	var c *identity.Container
-	ready := false
-	if q == nil {
-		c, ready = s.cfg.Identity.Lookup(e.Task.Cgroup, e.Task.PID)
-	}
-	if ready {
-		s.pass(e, c)
+	c, ready := s.cfg.Identity.Lookup(e.Task.Cgroup, e.Task.PID)
+	if !ready && s.hold(e) {
 		return
 	}
-	s.hold(e, q)
+	if !ready {
+		s.stats.Early++
+	}
+	s.flush(e.Task.Cgroup, c, ready)
+	s.pass(e, c)
 }
 
-// hold keeps an event, after those of its cgroup that are held already.
-func (s *Stream) hold(e *trace.Event, q *queue) {
+// hold keeps an event, after those of its cgroup that are held already. false: there is no room.
+func (s *Stream) hold(e *trace.Event) bool {
 	n := size(e)
 	if s.bytes+n > s.cfg.MaxHeld {
-		s.overflow(e, q)
-		return
+		return false
 	}
+	q := s.held[e.Task.Cgroup]
 	if q == nil {
 		q = &queue{until: time.Now().Add(s.cfg.HoldFor)}
 		s.held[e.Task.Cgroup] = q
@@ -242,21 +264,7 @@ func (s *Stream) hold(e *trace.Event, q *queue) {
 	q.bytes += n
 	s.bytes += n
 	s.stats.Held++
-}
-
-// overflow emits an event that there is no room for, and those of its cgroup before it.
-func (s *Stream) overflow(e *trace.Event, q *queue) {
-	c, _ := s.cfg.Identity.Lookup(e.Task.Cgroup, e.Task.PID)
-	s.stats.Early++
-	if q != nil {
-		delete(s.held, e.Task.Cgroup)
-		s.bytes -= q.bytes
-		s.stats.Early += uint64(len(q.events))
-		for _, before := range q.events {
-			s.pass(before, c)
-		}
-	}
-	s.pass(e, c)
+	return true
 }
 
 // size is about the memory a clone takes.

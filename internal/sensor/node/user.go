@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seawall-security/seawall/internal/sensor/process"
 )
 
 // user is a line of passwd(5).
@@ -33,7 +35,7 @@ const (
 	maxAccounts    = 4096
 	maxAccountFile = 1 << 20
 	// staleAccounts is how long they are believed, retryAccounts how long it is believed that they cannot be read.
-	staleAccounts, retryAccounts = time.Minute, time.Second
+	staleAccounts, retryAccounts = time.Minute, 100 * time.Millisecond
 )
 
 // users are the accounts as the event's process sees them: of its container's root
@@ -48,18 +50,12 @@ func (s *Stream) users(e *Event) *accounts {
 	if known != nil && now.Before(known.until) {
 		return known
 	}
-	read := readAccounts(s.root(e.Task.PID))
-	if e.Container == nil {
-		// The host's own root is that of its first process, which not everyone may look into.
-		if first := readAccounts(s.root(1)); first != nil {
-			read = first
-		}
-	}
+	read := s.readAccounts(e)
 	switch {
 	case read != nil:
 		read.until = now.Add(staleAccounts)
 	case known != nil:
-		read = known // the process is gone: another one is asked later
+		read = known // nobody is there: who comes later is asked
 		read.until = now.Add(retryAccounts)
 	default:
 		read = &accounts{until: now.Add(retryAccounts)}
@@ -71,9 +67,33 @@ func (s *Stream) users(e *Event) *accounts {
 	return read
 }
 
-// root is the root directory of a process.
-func (s *Stream) root(pid uint32) string {
-	return filepath.Join(s.cfg.Proc, strconv.FormatUint(uint64(pid), 10), "root")
+// readAccounts reads those of the event's process, or when that is gone of another
+// one of its container: an ancestor or the first of its PID namespace. On the host they are
+// those of the first process, which not everyone may look into.
+func (s *Stream) readAccounts(e *Event) *accounts {
+	root := func(pid uint32) string {
+		return filepath.Join(s.cfg.Proc, strconv.FormatUint(uint64(pid), 10), "root")
+	}
+	if e.Container == nil {
+		if a := readAccounts(root(1)); a != nil {
+			return a
+		}
+	}
+	if a := readAccounts(root(e.Task.PID)); a != nil {
+		return a
+	}
+	others := []*process.Process{s.tree.Init(e.Task.PIDNS)}
+	for p := e.Process.Parent; p != nil && len(others) < 8; p = p.Parent {
+		others = append(others, p)
+	}
+	for _, p := range others {
+		if p != nil && !p.Ended && p.Cgroup != 0 && !e.outside(p) {
+			if a := readAccounts(root(p.PID)); a != nil {
+				return a
+			}
+		}
+	}
+	return nil
 }
 
 // readAccounts reads etc/passwd and etc/group below root, nil when root is gone. The
