@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,59 +32,107 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	testenv.Main(m)
+	testenv.Main(m, func() {
+		if os.Geteuid() != 0 {
+			return
+		}
+		if h, err := shared(); err == nil {
+			err = h.stop()
+			if err != nil {
+				fmt.Fprintln(os.Stderr, "the shared sensor:", err)
+				os.Exit(1)
+			}
+		}
+	})
 }
 
-// stage is a running sensor and a cgroup to act in.
-type stage struct {
+// theatre is a running sensor, which hands the events of a cgroup to who asked for them.
+type theatre struct {
 	*Sensor
-	dir, cgroupDir string
-	cgroup         uint64
+	stop func() error
 
 	mu     sync.Mutex
-	events []*trace.Event
+	stages map[uint64]*stage
 }
 
-// newStage starts a sensor for a test.
-func newStage(t *testing.T, cfg Config, filter seawall.EventFilter) *stage {
-	t.Helper()
-	testenv.Root(t)
-	s := &stage{dir: t.TempDir()}
-	s.cgroupDir, s.cgroup = newCgroup(t)
+// stage is a cgroup to act in and what was seen of it.
+type stage struct {
+	*theatre
+	dir, cgroupDir string
+	cgroup         uint64
+	events         []*trace.Event
+}
+
+// shared is the sensor of all tests that do not ask for one of another kind: loading takes most of their time.
+var shared = sync.OnceValues(func() (*theatre, error) { return openTheatre(Config{Environment: true}) })
+
+func openTheatre(cfg Config) (*theatre, error) {
+	h := &theatre{stages: map[uint64]*stage{}}
 	started := make(chan struct{})
 	cfg.Started = func() error { close(started); return nil }
 	var err error
-	if s.Sensor, err = New(cfg); err != nil {
-		t.Fatal(err)
+	if h.Sensor, err = New(cfg); err != nil {
+		return nil, err
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() {
-		done <- s.Run(ctx, filter, func(e *trace.Event) {
-			if e.Task.Cgroup != s.cgroup && e.Child.Cgroup != s.cgroup {
-				return
-			}
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.events = append(s.events, e.Clone())
-		})
-	}()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		if n := s.Damaged(); n != 0 {
-			t.Errorf("%d records could not be decoded", n)
-		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
+	go func() { done <- h.Run(ctx, seawall.EventFilter{Types: []string{}}, h.take) }()
+	h.stop = sync.OnceValue(func() error {
+		cancel()
+		return errors.Join(<-done, h.Close())
 	})
 	select {
 	case <-started:
+		return h, nil
 	case err := <-done:
-		done <- nil
+		done <- err
+		return nil, h.stop()
+	}
+}
+
+func (h *theatre) take(e *trace.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.stages[e.Task.Cgroup]
+	if s == nil {
+		s = h.stages[e.Child.Cgroup]
+	}
+	if s != nil {
+		s.events = append(s.events, e.Clone())
+	}
+}
+
+// newStage makes a stage under a sensor with a filter; a Config of its own takes a sensor of its own.
+func newStage(t *testing.T, cfg Config, filter seawall.EventFilter) *stage {
+	t.Helper()
+	testenv.Root(t)
+	get := shared
+	if cfg.Rate != 0 {
+		get = func() (*theatre, error) { return openTheatre(cfg) }
+	}
+	h, err := get()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stage{theatre: h, dir: t.TempDir()}
+	s.cgroupDir, s.cgroup = newCgroup(t)
+	h.mu.Lock()
+	h.stages[s.cgroup] = s
+	h.mu.Unlock()
+	t.Cleanup(func() {
+		h.mu.Lock()
+		delete(h.stages, s.cgroup)
+		h.mu.Unlock()
+		if n := h.Damaged(); n != 0 {
+			t.Errorf("%d records could not be decoded", n)
+		}
+		if cfg.Rate != 0 {
+			if err := h.stop(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err := h.SetFilter(filter); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -208,7 +257,7 @@ func find(t *testing.T, events []*trace.Event, typ trace.Type, is func(*trace.Ev
 }
 
 func TestProcesses(t *testing.T) {
-	s := newStage(t, Config{Environment: true}, seawall.EventFilter{Types: []string{}})
+	s := newStage(t, Config{}, seawall.EventFilter{Types: []string{}})
 	program := copyFile(t, "/bin/sh", filepath.Join(s.dir, "sh"))
 	cmd := exec.Command(program, "-c", "/bin/true --an 'argument of two'; exit 3")
 	cmd.Dir = s.dir
