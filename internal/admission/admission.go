@@ -84,7 +84,7 @@ type Limits struct {
 	// Body is the size of one review: 10 MiB, twice the API server's own bound on an
 	// object and room for the rest.
 	Body int64
-	// InFlight is the sum of the sizes of all reviews at once (64 MiB; one counts as at
+	// InFlight is the sum of the sizes of all reviews at once (16 MiB; one counts as at
 	// least 64 KiB). Who finds no room within half of its time is answered by failure mode.
 	InFlight int64
 	// Waiting is how many reviews at once may wait for a scan (100); others do not wait.

@@ -37,7 +37,7 @@ var _ http.Handler = (*Handler)(nil)
 // New makes a handler. Run does the work beside its answers.
 func New(c Config) (*Handler, error) {
 	l := &c.Limits
-	l.Body, l.InFlight, l.Timeout = cmp.Or(l.Body, 10<<20), cmp.Or(l.InFlight, 64<<20), cmp.Or(l.Timeout, 10*time.Second)
+	l.Body, l.InFlight, l.Timeout = cmp.Or(l.Body, 10<<20), cmp.Or(l.InFlight, max(16<<20, l.Body)), cmp.Or(l.Timeout, 10*time.Second)
 	l.Waiting, l.Scans, l.Queue, l.Images = cmp.Or(l.Waiting, 100), cmp.Or(l.Scans, 2), cmp.Or(l.Queue, 1000), cmp.Or(l.Images, 1000)
 	switch {
 	case c.Policies == nil:
