@@ -361,7 +361,7 @@ func (p *Prevention) judge(x *permission.Exec) (refuse, judged bool) {
 	}
 	exec := node.Exec{
 		Type: trace.Execve, PID: uint32(x.PID), Cgroup: cgroup, Name: x.Name(), Path: x.Claimed, Args: x.Args,
-		File: trace.File{Path: x.Path, Kind: trace.KindFile, Inode: x.Inode, Mode: x.Mode, Upper: x.Upper, Lower: x.Lower},
+		File: trace.File{Path: x.Path, Kind: trace.KindFile, Inode: x.Inode, Mode: x.Mode, Upper: x.Upper, Lower: x.Lower, Deleted: x.Deleted},
 	}
 	if x.Type == "execveat" {
 		exec.Type = trace.Execveat

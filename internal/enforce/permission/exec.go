@@ -31,9 +31,10 @@ type Exec struct {
 	Args    []string
 	// Inode is Path's. Upper says that it is in the upper layer of an overlay, so not
 	// of the image; Lower that it is of the image. Neither: on no overlay.
-	Inode        uint64
-	Mode         uint32
-	Upper, Lower bool
+	// Deleted says that it has no name any more.
+	Inode                 uint64
+	Mode                  uint32
+	Upper, Lower, Deleted bool
 }
 
 // Name is what the process will be called.
@@ -73,7 +74,7 @@ func readExec(tid, fd int) (*Exec, error) {
 	if e.File, err = p.path(fmt.Sprintf("/proc/self/fd/%d", fd)); err != nil {
 		return nil, err
 	}
-	e.Path, e.Inode, e.Mode = e.File, opened.Ino, opened.Mode
+	e.Path, e.Inode, e.Mode, e.Deleted = e.File, opened.Ino, opened.Mode, opened.Nlink == 0
 	if err := e.follow(p, fd); err != nil {
 		return nil, err
 	}
@@ -283,7 +284,7 @@ func (e *Exec) step(p *process, interpreter string, head *[256]byte) (int, error
 	if e.Path, err = p.path(link); err != nil {
 		return 0, err
 	}
-	e.Inode, e.Mode = info.Ino, info.Mode
+	e.Inode, e.Mode, e.Deleted = info.Ino, info.Mode, info.Nlink == 0
 	f, err := os.Open(link)
 	if err != nil {
 		return 0, err

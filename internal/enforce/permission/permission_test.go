@@ -77,6 +77,7 @@ func TestRefused(t *testing.T) {
 		{"(cd m/sub; exec ../harmless e)", false, "m/sub/e", Exec{Claimed: c.Dir + "/m/sub/../harmless", Path: c.Dir + "/m/harmless", File: c.Dir + "/m/harmless", Args: []string{"../harmless", "e"}}},
 		{"m/script --evil", true, "m/script-was-here", Exec{Claimed: "m/script", Path: resolved(t, "/bin/sh"), File: c.Dir + "/m/script", Args: []string{"m/script", "--evil"}}},
 		{"m/script", false, "m/script-was-here", Exec{Claimed: "m/script", Path: resolved(t, "/bin/sh"), File: c.Dir + "/m/script", Args: []string{"m/script"}}},
+		{"(cp /bin/true m/gone; exec 9< m/gone; rm m/gone; exec /proc/self/fd/9)", false, "m", Exec{Claimed: "/proc/self/fd/9", Path: c.Dir + "/m/gone", File: c.Dir + "/m/gone", Args: []string{"/proc/self/fd/9"}, Deleted: true}},
 		{"o/new", false, "o/new", Exec{Claimed: "o/new", Path: c.Dir + "/o/new", File: c.Dir + "/o/new", Args: []string{"o/new"}, Upper: true}},
 		{"o/old", false, "o/old", Exec{Claimed: "o/old", Path: c.Dir + "/o/old", File: c.Dir + "/o/old", Args: []string{"o/old"}, Lower: true}},
 	} {
@@ -93,7 +94,7 @@ func TestRefused(t *testing.T) {
 		mu.Lock()
 		if !slices.ContainsFunc(seen, func(e Exec) bool {
 			return e.Claimed == tc.want.Claimed && e.Path == tc.want.Path && e.File == tc.want.File && slices.Equal(e.Args, tc.want.Args) &&
-				e.Upper == tc.want.Upper && e.Lower == tc.want.Lower && e.Type == "execve" && e.PID > 0 && e.Inode > 0
+				e.Upper == tc.want.Upper && e.Deleted == tc.want.Deleted && e.Lower == tc.want.Lower && e.Type == "execve" && e.PID > 0 && e.Inode > 0
 		}) {
 			t.Errorf("%s: judged %+v\nwant %+v", tc.command, seen, tc.want)
 		}
