@@ -105,7 +105,7 @@ func newStage(t *testing.T, c *cluster.Cluster, all []attacks.Attack) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{Cluster: c, image: "seawall.test/attacks:1", digest: digest.String()}
+	s := &stage{Cluster: c, image: "seawall.test/attacks:" + digest.Hex[:12], digest: digest.String()}
 	c.ImportImage(t, s.image, img)
 	s.namespace = c.Namespace(t)
 	c.Apply(t, s.namespace, fmt.Sprintf(manifest, s.image))
