@@ -15,7 +15,7 @@ import (
 var table = sync.OnceValue(func() map[string]field {
 	all := map[string]field{}
 	for _, part := range []map[string]field{
-		eventFields(), argumentFields(), processFields(), relativeFields(), threadFields(), programFields(), userFields(), containerFields(), mountFields(), podFields(),
+		eventFields(), argumentFields(), processFields(), relativeFields(), threadFields(), programFields(), procFields(), userFields(), containerFields(), mountFields(), podFields(),
 		descriptorFields(), fileFields(), socketFields(), addressFields(), pathFields(),
 	} {
 		maps.Copy(all, part)
@@ -317,13 +317,9 @@ func environment(e *Event, r *seawall.FieldRef, i int, v *seawall.Value) bool {
 		v.Text = strings.TrimSuffix(e.since(from), " ")
 		return v.Text != ""
 	}
-	for _, one := range env.All() {
-		if rest, ok := strings.CutPrefix(one, r.Argument); ok && strings.HasPrefix(rest, "=") {
-			v.Text = rest[1:]
-			return true
-		}
-	}
-	return false
+	var ok bool
+	v.Text, ok = variable(env, r.Argument)
+	return ok
 }
 
 // env are the variables the program began with: an exec tells them, of others /proc does.

@@ -248,6 +248,18 @@ exec proc.exe_ino.mtime 1600000001000000000
 exec proc.exe_ino.ctime_duration_proc_start -1599995997000000000
 exec proc.exe_ino.ctime_duration_pidns_start 1599995999000000000
 exec proc.pidns_init_start_ts 4001000000000
+exec proc.nthreads 5
+exec proc.nchilds 4
+exec proc.vmsize 9000
+exec proc.vmrss 700
+exec proc.fdopencount 3
+exec proc.fdlimit 1024
+exec proc.loginshellid 4002
+open proc.loginshellid -
+open proc.vmrss -
+exec proc.aenv[2] FROM=proc_AND=more
+exec proc.aenv[AND] more
+exec proc.aenv[NO] -
 exec proc.stdin.type ipv4
 exec proc.stdout.type file
 exec proc.stderr.type pipe
@@ -417,7 +429,9 @@ func TestFields(t *testing.T) {
 		write(t, s, pid+"/root/etc/passwd", "# a comment\nbroken\nadmin:x:0:0:The Admin:/home/admin:/bin/sh\nroot:x:0:0:again:/:/bin/sh\nwww-data:x:33:33::/var/www:/bin/false\nann:x:1000:1000::/home/ann:/bin/bash\n")
 		write(t, s, pid+"/root/etc/group", "wheel:x:0:\n")
 	}
-	write(t, s, "4001/environ", "FROM=proc\x00")
+	write(t, s, "4001/environ", "FROM=proc\x00AND=more\x00")
+	write(t, s, "4003/status", "Name:\tbash\nThreads:\t5\nVmSize:\t  9000 kB\nVmRSS:\t  700 kB\n")
+	write(t, s, "4003/limits", "Limit                     Soft Limit           Hard Limit           Units\nMax open files            1024                 1048576              files\n")
 	for fd, to := range []string{"socket:[5]", "/tmp/out", "pipe:[6]"} {
 		if err := os.MkdirAll(filepath.Join(s.cfg.Proc, "4003/fd"), 0o755); err != nil {
 			t.Fatal(err)
