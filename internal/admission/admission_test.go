@@ -235,7 +235,7 @@ func TestAsked(t *testing.T) {
 		got := post(t, h, tc.path, tc.body)
 		var rules []string
 		for _, rule := range []string{"a", "b"} {
-			if strings.Contains(got.Status.Message, "/"+rule+": m") {
+			if strings.Contains(got.AuditAnnotations["decisions"], `"rule":"`+rule+`"`) {
 				rules = append(rules, rule)
 			}
 		}

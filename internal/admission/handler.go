@@ -278,7 +278,7 @@ func (h *Handler) judge(ctx context.Context, hook webhook, r *Request) Response 
 	}
 	q.in.Mutator = h.mutator(ctx, q)
 	if !hook.mutates {
-		return q.decide()
+		return h.completed(ctx, hook, q, q.decide())
 	}
 	resp, err := q.mutate()
 	if err != nil {
