@@ -134,6 +134,16 @@ func compileValidating(p *v1.ValidatingAdmissionPolicy, fail func(path, message 
 		c.conditions(messages, c.options(false, false)), p.Spec.FailurePolicy, nil)}, nil
 }
 
+// typeCheck compares a policy's expressions with the schemas of the kinds that it is for.
+func (p *validatingPolicy) typeCheck() []string {
+	checker := validating.TypeChecker{SchemaResolver: schemas{}, RestMapper: schemas{}}
+	var out []string
+	for _, w := range checker.Check(p.ValidatingAdmissionPolicy) {
+		out = append(out, p.warned(w.FieldRef, w.Warning)...)
+	}
+	return out
+}
+
 // compileMutating does the same for mutating policies.
 func compileMutating(p *v1.MutatingAdmissionPolicy, fail func(path, message string)) (*mutator, error) {
 	c, err := newCompiler(p.Spec.ParamKind != nil, fail)

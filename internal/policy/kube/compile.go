@@ -37,6 +37,12 @@ func noted(doc policy.Source, mistakes *[]error) func(path, message string) {
 var position = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`ERROR: <input>:(\d+):(\d+): (.*)`) })
 
 func mistake(doc policy.Source, path, message string) error {
+	place, message := placed(doc, path, message)
+	return place.Errorf("%s: %w", path, errors.New(message))
+}
+
+// placed is where a compiler's message is about, and what it says.
+func placed(doc policy.Source, path, message string) (policy.Place, string) {
 	at, _ := doc.At(strings.FieldsFunc(path, func(c rune) bool { return c == '.' || c == '[' || c == ']' })...)
 	place := at.Place()
 	var text policy.Text
@@ -45,6 +51,32 @@ func mistake(doc policy.Source, path, message string) error {
 		column, _ := strconv.Atoi(m[2])
 		place, message = text.Within(line, column), m[3]
 	}
-	message = strings.TrimSuffix(message, " (in container '')")
-	return place.Errorf("%s: %w", path, fmt.Errorf("%s", message))
+	return place, strings.TrimSuffix(message, " (in container '')")
+}
+
+// warned tells the mistakes of a type check, each once with the kinds that it is of.
+func (p *validatingPolicy) warned(path, warning string) []string {
+	kinds := map[string][]string{}
+	var order []string
+	kind := ""
+	for line := range strings.Lines(warning) {
+		before, _, found := strings.Cut(line, "ERROR: ")
+		if !found {
+			continue
+		}
+		if before != "" {
+			kind = strings.TrimSuffix(before, ": ")
+		}
+		text := strings.TrimPrefix(line, before)
+		if kinds[text] == nil {
+			order = append(order, text)
+		}
+		kinds[text] = append(kinds[text], kind)
+	}
+	var out []string
+	for _, text := range order {
+		place, message := placed(p.source, path, text)
+		out = append(out, fmt.Sprintf("%s: %s: %s (%s)", place, path, message, strings.Join(kinds[text], "; ")))
+	}
+	return out
 }

@@ -71,8 +71,16 @@ func (s *Set) Names() []string {
 	return names
 }
 
-// Lint implements policy.Native.
-func (s *Set) Lint() []string { return s.lint }
+// Lint implements policy.Native. Beside policies without a binding and the like it says
+// what the API server warns of in a policy's status: expressions that name fields which
+// the kinds it is for do not have.
+func (s *Set) Lint() []string {
+	out := slices.Clone(s.lint)
+	for _, p := range s.validating {
+		out = append(out, p.typeCheck()...)
+	}
+	return out
+}
 
 // Request is what is asked of an API server.
 type Request struct {

@@ -198,8 +198,27 @@ func TestMistakes(t *testing.T) {
 			t.Errorf("%s: %v, want %s", tt.new, err, tt.want)
 		}
 	}
-	if lint := parse(t, strings.Replace(pods, "policyName: pods", "policyName: pots", 1)).Lint(); len(lint) != 2 || !strings.Contains(lint[1], "has no binding") || !strings.Contains(lint[0], `"pots" that is not here`) {
+	if lint := parse(t, strings.Replace(pods, "policyName: pods", "policyName: pots", 1)).Lint(); len(lint) != 3 || !strings.Contains(lint[1], "has no binding") || !strings.Contains(lint[0], `"pots" that is not here`) {
 		t.Errorf("%q", lint)
+	}
+}
+
+// TestTypes: what expressions ask of kinds that they do not have is told, as the API
+// server tells it in a policy's status.
+func TestTypes(t *testing.T) {
+	text := strings.Replace(pods, "resources: [pods]}", "resources: [pods]}, {apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [deployments]}", 1)
+	want := []string{
+		"p.yaml:10:29: spec.validations[1].expression: undefined field 'restartPolicy' (apps/v1, Kind=Deployment)",
+		"p.yaml:11:29: spec.validations[2].expression: undefined field 'nothing' (/v1, Kind=Pod; apps/v1, Kind=Deployment)",
+	}
+	var got []string
+	for _, line := range parse(t, text).Lint() {
+		if strings.Contains(line, "undefined field") && !strings.Contains(line, "variables") {
+			got = append(got, line)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff, parse(t, text).Lint())
 	}
 }
 

@@ -334,6 +334,55 @@ func TestValidating(t *testing.T) {
 	}
 }
 
+// TestTypes: what the server warns of in a policy's status, policy check does.
+func TestTypes(t *testing.T) {
+	s := connect(t)
+	name := fmt.Sprintf("types-%d", time.Now().UnixNano()%1e9)
+	p := map[string]any{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": map[string]any{"name": name}, "spec": decode(t, []byte(`
+paramKind: {apiVersion: v1, kind: ConfigMap}
+matchConstraints:
+  resourceRules:
+  - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [deployments, daemonsets]}
+  - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods, services]}
+variables: [{name: c, expression: object.spec.template.spec.containers}]
+validations:
+- {expression: object.spec.replicas > 3 && object.spec.nothing == 1 && params.dta.x == 'a'}
+- {expression: "variables.c.all(c, c.resources.limits['memory'] == 'a' && c.nme == 'x')", messageExpression: "string(object.metadata.nam)"}
+- {expression: "object.spec.?ports.hasValue() || object.metadata.labels['a'] == 1"}
+`))}
+	s.apply(t, []map[string]any{p})
+	mistakes := regexp.MustCompile(`undefined field '\w+'|found no matching overload for '\S+'`)
+	var theirs, ours []string
+	s.Wait(t, "the server's type check", func() error {
+		o, err := s.Get(t.Context(), "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/"+name)
+		if err != nil {
+			return err
+		}
+		if o.At("status", "typeChecking") == nil {
+			return fmt.Errorf("no status yet")
+		}
+		for _, w := range o.List("status", "typeChecking", "expressionWarnings") {
+			for _, m := range mistakes.FindAllString(w.String("warning"), -1) {
+				theirs = append(theirs, w.String("fieldRef")+": "+m)
+			}
+		}
+		return nil
+	})
+	for _, line := range parse(t, []map[string]any{p}).Lint() {
+		if _, after, ok := strings.Cut(line, ": spec."); ok {
+			field, _, _ := strings.Cut(after, ":")
+			for _, m := range mistakes.FindAllString(after, -1) {
+				ours = append(ours, "spec."+field+": "+m)
+			}
+		}
+	}
+	slices.Sort(theirs)
+	slices.Sort(ours)
+	if diff := cmp.Diff(slices.Compact(theirs), slices.Compact(ours)); diff != "" || len(theirs) == 0 {
+		t.Errorf("the server (-) and we (+): %s", diff)
+	}
+}
+
 // pair is a policy of a compact spec, and its binding.
 func pair(t *testing.T, name, group, namespace string, spec map[string]any) (p, b map[string]any) {
 	t.Helper()
