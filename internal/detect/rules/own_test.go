@@ -127,6 +127,34 @@ func TestOwnSyscallRules(t *testing.T) {
 	}
 }
 
+// Our names are not those of the public rules: both sets can be loaded together.
+func TestOwnNames(t *testing.T) {
+	names := func(files []rules.File) map[string]string {
+		names := map[string]string{}
+		for _, f := range files {
+			var items []struct{ List, Macro, Rule string }
+			if err := yaml.Unmarshal(f.Data, &items); err != nil {
+				t.Fatal(err)
+			}
+			for _, i := range items {
+				for _, name := range []string{"list " + i.List, "macro " + i.Macro, "rule " + i.Rule} {
+					names[name] = f.Path
+				}
+			}
+		}
+		for _, kind := range []string{"list ", "macro ", "rule "} {
+			delete(names, kind)
+		}
+		return names
+	}
+	public := names(corpus(t))
+	for name, path := range names(rules.Own()) {
+		if other, ok := public[name]; ok {
+			t.Errorf("%s in %s is in %s, too", name, path, other)
+		}
+	}
+}
+
 // The page of our own rules is what they say of themselves; every one has a phase and techniques of MITRE ATT&CK.
 func TestOwnRulesPage(t *testing.T) {
 	const page = "../../../docs/guide/own-rules.md"

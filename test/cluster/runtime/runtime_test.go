@@ -176,9 +176,11 @@ func TestAttacks(t *testing.T) {
 	for _, f := range found {
 		young.identified(t, report, &f)
 	}
+	held := w.bpf(t)
 	if err := w.end(t, syscall.SIGTERM); err != nil {
 		t.Errorf("%v\n%s", err, w.stderr)
 	}
+	gone(t, s.Cluster, held)
 }
 
 // identified checks that a finding says whose it is.
