@@ -41,6 +41,7 @@ fuzz: ## every fuzz target for FUZZTIME each (30s)
 bench: build ## side by side with the physical limit and whatever peers are on PATH
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
 	$(GO) run ./bench
+	[ "$$(id -u)" != 0 ] || $(GO) run ./bench/agent -agent bin/seawall-agent
 
 load: cluster ## admission: 1,000 reviews/s for a minute at the webhook; then what it costs a real API server
 	$(GO) run ./bench/load
