@@ -85,7 +85,7 @@ type state struct {
 
 // Run judges until ctx ends. resources are asked at the beginning of every round;
 // restart begins another.
-func (s *Scan) Run(ctx context.Context, resources func() []schema.GroupVersionResource, restart <-chan struct{}) {
+func (s *Scan) Run(ctx context.Context, resources func(context.Context) []schema.GroupVersionResource, restart <-chan struct{}) {
 	for ctx.Err() == nil {
 		round, cancel := context.WithTimeout(ctx, s.Interval)
 		go func() {
@@ -95,7 +95,7 @@ func (s *Scan) Run(ctx context.Context, resources func() []schema.GroupVersionRe
 			case <-round.Done():
 			}
 		}()
-		s.round(round, resources())
+		s.round(round, resources(round))
 		cancel()
 	}
 }
@@ -108,8 +108,7 @@ func (s *Scan) round(ctx context.Context, resources []schema.GroupVersionResourc
 	var followers sync.WaitGroup
 	for _, r := range resources {
 		followers.Go(func() {
-			follow.Run(ctx, s.Client, follow.What{Resource: r, Trim: trim, Failed: func(err error) { s.Log.Warn("background scan", "error", err) }},
-				&queue{ctx: ctx, to: changes})
+			follow.Run(ctx, s.Client, follow.What{Resource: r, Trim: trim}, &queue{ctx: ctx, to: changes})
 		})
 	}
 	s.Metrics.violations.Reset()

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
@@ -194,19 +195,41 @@ func poke(c chan struct{}) {
 	}
 }
 
-// watched are the resources whose objects the background scan judges.
-func (k *Controller) watched() []schema.GroupVersionResource {
+// watched are the resources whose objects the background scan judges: those that
+// policies are about and Seawall may read. Of the others it is told once a round.
+func (k *Controller) watched(ctx context.Context) []schema.GroupVersionResource {
 	var out []schema.GroupVersionResource
+	var unread []string
 	interests := k.Snapshot().Interests()
 	for _, r := range *k.resources.Load() {
-		if r.Group == "" && r.Name == "secrets" {
-			continue // reading them all is a power that a scan should not have
+		if !slices.ContainsFunc(interests, func(i policy.Interest) bool { return register.Concerns(&i, &r) }) {
+			continue
 		}
-		if slices.ContainsFunc(interests, func(i policy.Interest) bool { return register.Concerns(&i, &r) }) {
-			out = append(out, schema.GroupVersionResource{Group: r.Group, Version: r.Version, Resource: r.Name})
+		gvr := schema.GroupVersionResource{Group: r.Group, Version: r.Version, Resource: r.Name}
+		if r.Group == "" && r.Name == "secrets" || !k.mayRead(ctx, gvr) {
+			unread = append(unread, gvr.GroupResource().String())
+			continue
 		}
+		out = append(out, gvr)
+	}
+	if len(unread) > 0 && ctx.Err() == nil {
+		k.Log.Info("not judged in the background: no right to read them", "resources", unread)
 	}
 	return out
+}
+
+// mayRead asks the API server. What it cannot say is tried.
+func (k *Controller) mayRead(ctx context.Context, r schema.GroupVersionResource) bool {
+	for _, verb := range []string{"list", "watch"} {
+		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Group: r.Group, Version: r.Version, Resource: r.Resource, Verb: verb},
+		}}
+		answer, err := k.typed.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		if err == nil && !answer.Status.Allowed {
+			return false
+		}
+	}
+	return true
 }
 
 func namespaces() schema.GroupVersionResource {

@@ -33,7 +33,7 @@ func (k *Controller) Run(ctx context.Context, judge background.Judge) error {
 	for what, to := range map[schema.GroupVersionResource]follow.Follower{
 		watch.PoliciesResource(): k.policies.OfPolicies(), watch.ExceptionsResource(): k.policies.OfExceptions(), namespaces(): k.names,
 	} {
-		all.Go(func() { follow.Run(ctx, k.dynamic, follow.What{Resource: what, Failed: k.warn}, to) })
+		all.Go(func() { follow.Run(ctx, k.dynamic, follow.What{Resource: what}, to) })
 	}
 	all.Go(func() { k.certify(ctx) })
 	all.Go(func() {
@@ -127,7 +127,7 @@ func (k *Controller) leading(ctx context.Context, judge background.Judge) {
 	var all sync.WaitGroup
 	for _, resource := range []string{"validatingwebhookconfigurations", "mutatingwebhookconfigurations"} {
 		what := follow.What{Resource: schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: resource},
-			Name: k.Config.Register.Name, Failed: k.warn}
+			Name: k.Config.Register.Name}
 		all.Go(func() { follow.Run(ctx, k.dynamic, what, poker(k.register)) })
 	}
 	all.Go(func() { k.every(ctx, discoverInterval, k.register, func() error { return k.sync(ctx) }) })

@@ -6,7 +6,6 @@ package follow
 
 import (
 	"context"
-	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -38,11 +37,9 @@ type What struct {
 	Namespace, Name string
 	// Trim takes away what the follower does not need, before a list is gathered; nil keeps all.
 	Trim func(Object)
-	// Failed is told why listing or watching did not go; it is tried again. nil tells nobody.
-	Failed func(error)
 }
 
-// Run follows until ctx ends.
+// Run follows until ctx ends. What goes wrong is tried again, and told by client-go's log.
 func Run(ctx context.Context, client dynamic.Interface, what What, to Follower) {
 	var resource dynamic.ResourceInterface = client.Resource(what.Resource)
 	if what.Namespace != "" {
@@ -56,25 +53,15 @@ func Run(ctx context.Context, client dynamic.Interface, what What, to Follower) 
 	lw := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			narrow(&o)
-			list, err := resource.List(ctx, o)
-			return list, what.tell(ctx, err)
+			return resource.List(ctx, o)
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			narrow(&o)
-			changes, err := resource.Watch(ctx, o)
-			return changes, what.tell(ctx, err)
+			return resource.Watch(ctx, o)
 		},
 	}, client)
 	reflector := cache.NewReflectorWithOptions(lw, &unstructured.Unstructured{}, store{what, to}, cache.ReflectorOptions{Name: what.Resource.String()})
 	reflector.RunWithContext(ctx)
-}
-
-// tell hands an error on, and tells it where it is not the end that makes it.
-func (w *What) tell(ctx context.Context, err error) error {
-	if err != nil && w.Failed != nil && ctx.Err() == nil {
-		w.Failed(fmt.Errorf("following %s: %w", w.Resource.GroupResource(), err))
-	}
-	return err
 }
 
 // store is the reflector's view of a Follower.
