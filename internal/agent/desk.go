@@ -17,7 +17,7 @@ const (
 	// maxAssets bounds the containers whose asset was told.
 	maxAssets = 4096
 	// maxRecent is how many findings' events are kept for a capture.
-	maxRecent = 200
+	maxRecent = 100
 	// maxHeld bounds the matches that are told later.
 	maxHeld = 512
 	// maxSlow bounds the actions that wait for one another.

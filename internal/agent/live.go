@@ -120,11 +120,11 @@ type LiveConfig struct {
 	RunID       string
 }
 
-// patience is how long actions that have begun may take when the run ends.
+// patience is how long actions that have begun, and outputs, may take when the run ends.
 const patience = 10 * time.Second
 
 // maxWaiting bounds the findings between the rules and what is done about them.
-const maxWaiting = 4096
+const maxWaiting = 1024
 
 // Live judges events as they come.
 //
@@ -199,11 +199,7 @@ func (l *Live) Run(ctx context.Context) error {
 		})
 	}
 	for _, f := range l.Finders {
-		sources.Go(func() {
-			if err := f.Run(running, l.found); err != nil && running.Err() == nil {
-				stop(fmt.Errorf("%s: %w", f.Name(), err))
-			}
-		})
+		sources.Go(func() { l.find(running, f) })
 	}
 	// The desk works until its sources have ended, so it has a context that outlives theirs.
 	working, done := context.WithCancel(context.WithoutCancel(ctx))
@@ -217,11 +213,26 @@ func (l *Live) Run(ctx context.Context) error {
 	late.Stop()
 	done()
 	outputs.send(seawall.Message{End: &seawall.End{Ended: l.Now().UTC().Format(time.RFC3339), Summary: l.desk.summary}})
-	err := outputs.close()
+	err := outputs.close(patience)
 	if cause := context.Cause(running); ctx.Err() == nil && cause != nil {
 		err = errors.Join(cause, err)
 	}
 	return err
+}
+
+// find runs a Finder. One that fails is logged and tried again: the agent goes on without it.
+func (l *Live) find(ctx context.Context, f Finder) {
+	for {
+		err := f.Run(ctx, l.found)
+		if err != nil {
+			l.Log.Error("a finder failed", "name", f.Name(), "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Minute):
+		}
+	}
 }
 
 // found takes what a Finder tells.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -424,6 +425,58 @@ func TestLiveLosses(t *testing.T) {
 	want := seawall.CollectorStatus{Asset: "node:n1", Name: "sensor/syscall", Status: seawall.RunPartial, Reason: "4 events limited, 3 events lost", Found: 1}
 	if diff := cmp.Diff(&want, r.out.messages[i].Status); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// stuck takes nothing until it is let go.
+type stuck struct{ free chan struct{} }
+
+func (s stuck) Handle(ctx context.Context, _ seawall.Message) error { <-s.free; return nil }
+func (s stuck) Close() error                                        { return nil }
+
+// An output that is stuck holds up neither the others nor the end.
+func TestStuckOutput(t *testing.T) {
+	out, s := &kept{}, stuck{make(chan struct{})}
+	o := startOutputs([]*Output{{Name: "stuck", Handler: s}, {Name: "fine", Handler: out}}, slog.New(slog.DiscardHandler))
+	for range 2 * maxQueued {
+		o.send(seawall.Message{Status: &seawall.CollectorStatus{}})
+		if len(o.list[1].queue) == maxQueued {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	if err := o.close(time.Second); err == nil || !strings.Contains(err.Error(), "output stuck takes nothing more") {
+		t.Errorf("%v", err)
+	}
+	if dropped := o.list[0].dropped.Load(); dropped < maxQueued-1 {
+		t.Errorf("%d messages dropped", dropped)
+	}
+	close(s.free)
+	if <-o.ended[0]; !out.closed {
+		t.Error("the other output was not closed")
+	}
+}
+
+// failing is a finder that fails at once, and then finds.
+type failing struct{}
+
+func (*failing) Name() string { return "failing" }
+
+func (f *failing) Run(ctx context.Context, tell func(seawall.Finding, seawall.Subject)) error {
+	tell(seawall.Finding{Kind: seawall.KindIntegrity, Rule: "SW-FIM-001", Status: seawall.StatusFail, Title: "t"}, seawall.Subject{Container: web()})
+	return errors.New("no")
+}
+
+// What is found beside events is told; a finder that fails does not end the run.
+func TestFinder(t *testing.T) {
+	r := start(t, LiveConfig{Finders: []Finder{&failing{}}})
+	f := r.out.wait(t, func(m *seawall.Message) bool { return m.Finding != nil }).Finding
+	if f.Asset != "container:c1" || f.ID == "" || f.Location.Resource != "Pod/shop/web-1" {
+		t.Errorf("%+v", f)
+	}
+	r.emit(exec("sh", 1, web()))
+	r.out.wait(t, func(m *seawall.Message) bool { return m.Finding != nil && m.Finding.Rule == "Shell" })
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,16 +32,17 @@ const complainEvery = time.Minute
 // outputs hand every message to every output, each in a goroutine of its own, so
 // that one that is stuck holds up nobody.
 type outputs struct {
-	list []*Output
-	wait sync.WaitGroup
-	errs []error
+	list  []*Output
+	ended []chan error
 }
 
 func startOutputs(list []*Output, log *slog.Logger) *outputs {
-	o := &outputs{list: list, errs: make([]error, len(list))}
-	for i, out := range list {
+	o := &outputs{list: list}
+	for _, out := range list {
 		out.queue = make(chan seawall.Message, maxQueued)
-		o.wait.Go(func() { o.errs[i] = out.write(log) })
+		ended := make(chan error, 1)
+		o.ended = append(o.ended, ended)
+		go func() { ended <- out.write(log) }()
 	}
 	return o
 }
@@ -58,13 +58,34 @@ func (o *outputs) send(m seawall.Message) {
 	}
 }
 
-// close waits until all is written.
-func (o *outputs) close() error {
+// close waits until all is written; an output that is stuck is left behind.
+func (o *outputs) close(patience time.Duration) error {
 	for _, out := range o.list {
 		close(out.queue)
 	}
-	o.wait.Wait()
-	return errors.Join(o.errs...)
+	var errs []error
+	late := time.After(patience)
+	for i, out := range o.list {
+		select {
+		case err := <-o.ended[i]:
+			errs = append(errs, err)
+		case <-late:
+			late = closed()
+			select {
+			case err := <-o.ended[i]:
+				errs = append(errs, err)
+			default:
+				errs = append(errs, fmt.Errorf("output %s takes nothing more: %d messages are not written: %w", out.Name, len(out.queue), seawall.ErrTransient))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func closed() <-chan time.Time {
+	c := make(chan time.Time)
+	close(c)
+	return c
 }
 
 // write hands the messages to the handler. One that fails is tried again with the next message.
