@@ -197,7 +197,7 @@ func processArguments() map[trace.Type][]argument {
 		number64("tty", func(e *Event) int64 { return int64(e.Task.TTY) }), number64("vpgid", func(e *Event) int64 { return int64(e.Task.VPGID) }),
 		number64("loginuid", func(e *Event) int64 { return int64(int32(e.Task.LoginUID)) }), named("flags", execFlags, &execBits),
 		number64("exe_ino", func(e *Event) int64 { return int64(e.File.Inode) }), number64("exe_ino_ctime", func(e *Event) int64 { return int64(e.File.CTime) }),
-		number64("exe_ino_mtime", func(e *Event) int64 { return int64(e.File.MTime) }), number64("uid", func(e *Event) int64 { return int64(e.Task.UID) }),
+		number64("exe_ino_mtime", func(e *Event) int64 { return int64(e.File.MTime) }), number64("uid", func(e *Event) int64 { return int64(e.uid()) }),
 		argPath("filename"), word("interpreter", func(e *Event) string { return e.Exec.Interp }),
 	}, sets...)
 	fork := []argument{

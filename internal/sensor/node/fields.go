@@ -344,16 +344,15 @@ func userFields() map[string]field {
 			return ""
 		})
 	}
-	uid := func(e *Event) uint32 { return e.Task.UID }
 	return map[string]field{
-		"user.uid":     always(func(e *Event) int64 { return int64(e.Task.UID) }),
-		"user.name":    account(func(u *user) string { return u.name }, uid),
-		"user.homedir": account(func(u *user) string { return u.home }, uid),
-		"user.shell":   account(func(u *user) string { return u.shell }, uid),
+		"user.uid":     always(func(e *Event) int64 { return int64(e.uid()) }),
+		"user.name":    account(func(u *user) string { return u.name }, (*Event).uid),
+		"user.homedir": account(func(u *user) string { return u.home }, (*Event).uid),
+		"user.shell":   account(func(u *user) string { return u.shell }, (*Event).uid),
 		// -1 is none, as rules have it.
 		"user.loginuid":  always(func(e *Event) int64 { return int64(int32(e.Task.LoginUID)) }),
 		"user.loginname": account(func(u *user) string { return u.name }, func(e *Event) uint32 { return e.Task.LoginUID }),
-		"group.gid":      always(func(e *Event) int64 { return int64(e.Task.GID) }),
-		"group.name":     text(func(e *Event) string { return e.stream.users(e).group(e.Task.GID) }),
+		"group.gid":      always(func(e *Event) int64 { return int64(e.gid()) }),
+		"group.name":     text(func(e *Event) string { return e.stream.users(e).group(e.gid()) }),
 	}
 }

@@ -166,6 +166,34 @@ func TestHost(t *testing.T) {
 	}
 }
 
+// TestUserNamespace: the root of a user namespace is root to rules, as it is to itself.
+func TestUserNamespace(t *testing.T) {
+	dir := cgroup(t, "kubepods/pod5d97025f-e6f1-42b9-aab8-f04580216c05/"+containerID)
+	info, err := os.Stat(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := info.Sys().(*syscall.Stat_t).Ino
+	l := start(t, identity.Config{}, seawall.EventFilter{Types: []string{"execve"}}, func(e *Event) bool { return e.Task.Cgroup == id })
+	cmd := in(t, dir, "/bin/cat")
+	cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER
+	cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: 100000, Size: 65536}}
+	cmd.SysProcAttr.GidMappings = cmd.SysProcAttr.UidMappings
+	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: 0, Gid: 7}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stdin.Close(); _ = cmd.Wait() })
+	e := l.wait(t, "cat", func(e *seawall.Event) bool { return e.Fields["proc.name"] == "cat" })
+	if f := e.Fields; f["user.uid"] != int64(0) || f["user.name"] != "root" || f["group.gid"] != int64(7) {
+		t.Errorf("%v %v %v", f["user.uid"], f["user.name"], f["group.gid"])
+	}
+}
+
 // TestKernel: what real processes do in a cgroup that looks like a container's, as rules see it.
 func TestKernel(t *testing.T) {
 	dir := cgroup(t, "kubepods/pod5d97025f-e6f1-42b9-aab8-f04580216c05/"+containerID)

@@ -88,6 +88,7 @@ type Stream struct {
 	accounts map[string]*accounts
 	names    names
 	caps     map[uint64]string
+	idMaps   map[uint32]*idMap // by user namespace
 }
 
 // queue are the held events of one cgroup.
@@ -118,7 +119,7 @@ func New(cfg Config) (*Stream, error) {
 	}
 	s := &Stream{
 		cfg: cfg, fixed: fixed, tree: process.New(process.Config{Proc: cfg.Proc, Max: cfg.Processes}),
-		held: map[uint64]*queue{}, accounts: map[string]*accounts{}, caps: map[uint64]string{},
+		held: map[uint64]*queue{}, accounts: map[string]*accounts{}, caps: map[uint64]string{}, idMaps: map[uint32]*idMap{},
 	}
 	s.event.stream = s
 	return s, nil

@@ -209,6 +209,20 @@ func TestAccountsStayInside(t *testing.T) {
 	}
 }
 
+// FuzzSpans: whatever an id map holds is bounded, and maps without a panic.
+func FuzzSpans(f *testing.F) {
+	f.Add("         0     100000      65536\n     65536          7          1\n", uint32(100003))
+	f.Fuzz(func(t *testing.T, text string, id uint32) {
+		all := parseSpans(text)
+		if len(all) > maxSpans {
+			t.Errorf("%d ranges", len(all))
+		}
+		if text == "" && into(all, id) != id {
+			t.Errorf("%d became %d", id, into(all, id))
+		}
+	})
+}
+
 // TestAbsolute: paths are joined and cleaned by name.
 func TestAbsolute(t *testing.T) {
 	check := func(*Event) {}
@@ -294,6 +308,15 @@ func FuzzEvent(f *testing.F) {
 		})
 		s.take(&e)
 	})
+}
+
+func TestSpans(t *testing.T) {
+	all := parseSpans("0 100000 10\nbroken\n10 7 1\n20 4294967290 100\n")
+	for id, want := range map[uint32]uint32{100000: 0, 100009: 9, 100010: 100010, 7: 10, 8: 8, 4294967294: 24} {
+		if got := into(all, id); got != want {
+			t.Errorf("%d is %d, want %d", id, got, want)
+		}
+	}
 }
 
 func TestFilter(t *testing.T) {
