@@ -85,30 +85,37 @@ func (q *question) mutate() (Response, error) {
 func (q *question) answer(decisions []seawall.Decision) Response {
 	resp := pass(OutcomeAllowed)
 	resp.Decisions = decisions
-	var blocks, told []*seawall.Decision
+	var told []*seawall.Decision
 	for i := range decisions {
 		d := &decisions[i]
 		switch {
 		case policy.Blocks(d):
-			blocks = append(blocks, d)
 		case d.Mode == policy.ModeAudit, d.Exception != "", d.Action == policy.ActionMutate && d.Outcome == policy.OutcomeEnforced:
 		default:
 			told = append(told, d)
 		}
 	}
-	for _, d := range told {
-		resp.Warnings = append(resp.Warnings, clip(q.line(d), maxWarning))
-	}
-	resp.Warnings = atMost(resp.Warnings, maxWarnings)
+	resp.Warnings = q.warnings(told)
 	if len(decisions) > 0 {
 		resp.Audit["decisions"] = annotation(decisions)
 	}
-	if len(blocks) > 0 {
+	if blocks := blocking(decisions); len(blocks) > 0 {
 		resp.Outcome, resp.Allowed, resp.Code = OutcomeDenied, false, http.StatusForbidden
 		resp.Message = q.message(blocks)
 		resp.Audit["outcome"] = string(OutcomeDenied)
 	}
 	return resp
+}
+
+// blocking are the decisions that deny.
+func blocking(decisions []seawall.Decision) []*seawall.Decision {
+	var out []*seawall.Decision
+	for i := range decisions {
+		if policy.Blocks(&decisions[i]) {
+			out = append(out, &decisions[i])
+		}
+	}
+	return out
 }
 
 // The API server cuts warnings of more than 256 characters, and after 4,096 in all.
@@ -120,9 +127,41 @@ const (
 	perRule = 10
 )
 
-// line is a decision in a line.
-func (q *question) line(d *seawall.Decision) string {
-	text := d.Policy + "/" + d.Rule + ": " + d.Reason
+// warnings are decisions in lines; what several policies say of an image that nobody
+// scanned is one.
+func (q *question) warnings(told []*seawall.Decision) []string {
+	var lines []string
+	about := map[string]string{} // what several policies may say: which do
+	for _, d := range told {
+		if d.Rule == policy.RuleUnknownImages {
+			key := d.Reason + "\x00" + d.Location.Field
+			if about[key] != "" {
+				about[key] += ", "
+			}
+			about[key] += d.Policy
+		}
+	}
+	for _, d := range told {
+		line := q.line(d.Policy+"/"+d.Rule, d)
+		if d.Rule == policy.RuleUnknownImages {
+			key := d.Reason + "\x00" + d.Location.Field
+			policies := about[key]
+			if policies == "" {
+				continue // told
+			}
+			about[key] = ""
+			if policies != d.Policy {
+				line = q.line(d.Rule+" of "+policies, d)
+			}
+		}
+		lines = append(lines, clip(line, maxWarning))
+	}
+	return atMost(lines, maxWarnings)
+}
+
+// line is a decision in a line, by a name for its rule.
+func (q *question) line(name string, d *seawall.Decision) string {
+	text := name + ": " + d.Reason
 	if l := d.Location; l != nil && l.Field != "" {
 		text += " (" + l.Field + ")"
 	}
@@ -151,7 +190,7 @@ func (q *question) message(blocks []*seawall.Decision) string {
 			left++
 			continue
 		}
-		b.WriteString("\n- " + clip(q.line(d), 1000))
+		b.WriteString("\n- " + clip(q.line(name, d), 1000))
 		if fix := q.remedy(d); fix != "" {
 			b.WriteString("\n  fix: " + clip(fix, 500))
 		}

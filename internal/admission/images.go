@@ -23,7 +23,7 @@ const (
 	keepSignature = 30 * time.Minute
 	keepUnsigned  = time.Minute
 	keepVerdict   = 5 * time.Minute
-	keepError     = 15 * time.Second
+	keepError     = 30 * time.Second
 )
 
 // cache keeps answers for a while, and asks once for all who want the same at a time.
@@ -82,8 +82,11 @@ func (c *cache[T]) get(ctx context.Context, key string, ask func(context.Context
 		e := r.Val.(entry[T])
 		return e.value, e.err
 	case <-ctx.Done():
+		// The next ones do not wait as long again. An answer that comes yet takes this one's place.
 		var none T
-		return none, fmt.Errorf("no answer in time: %w", context.Cause(ctx))
+		err := errors.New("no answer in time")
+		c.entries.ContainsOrAdd(key, entry[T]{none, err, c.now().Add(keepError)})
+		return none, err
 	}
 }
 

@@ -27,6 +27,7 @@ type registry struct {
 	verdicts                   map[string]*store.Verdict
 
 	down     error
+	hangs    bool
 	unsigned bool
 	stale    bool
 	// scan is what scanning an image does; nil comes to a verdict at once.
@@ -47,8 +48,12 @@ func (r *registry) count(list *[]string) int {
 	return len(*list)
 }
 
-func (r *registry) Resolve(_ context.Context, image admission.Image) (string, error) {
+func (r *registry) Resolve(ctx context.Context, image admission.Image) (string, error) {
 	r.note(&r.resolved, image.Name)
+	if r.hangs {
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
 	return digestOf(image.Name), r.down
 }
 
@@ -211,6 +216,31 @@ func TestDeny(t *testing.T) {
 		r.down = errors.New("connection refused")
 		if got := post(t, h, "/validate", review("CREATE", pod("r.example/a:d"))); got.Allowed || !strings.Contains(got.Status.Message, "connection refused") {
 			t.Errorf("the registry is down: %+v", got)
+		}
+	})
+}
+
+// TestSilentRegistry: a registry that never answers costs one review half of its time,
+// and the next ones nothing. What several policies say of an image is told once.
+func TestSilentRegistry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &registry{hangs: true}
+		h := handler(t, snapshot(t, document("p", kev)+document("q", kev)+document("s", "  mode: warn\n  unknownImages: deny\n"+kev)), r.connect)
+		for i, most := range []time.Duration{5 * time.Second, 0, 0} {
+			start := time.Now()
+			got := post(t, h, "/validate?timeout=10s", review("CREATE", pod("r.example/a:c")))
+			want := "unknownImages of p, q, s: r.example/a:c: nobody can tell which image it is: no answer in time (spec.containers[0].image)"
+			if !got.Allowed || len(got.Warnings) != 1 || got.Warnings[0] != want {
+				t.Errorf("%+v", got)
+			}
+			if took := time.Since(start); took > most {
+				t.Errorf("review %d took %s", i, took)
+			}
+		}
+		time.Sleep(time.Minute) // the registry's own time is over, and so is the bad answer's
+		r.hangs = false
+		if got := post(t, h, "/validate?timeout=10s", review("CREATE", pod("r.example/a:c"))); strings.Contains(got.Warnings[0], "no answer") {
+			t.Errorf("it answers again: %+v", got)
 		}
 	})
 }
