@@ -43,6 +43,5 @@ func TestPublicRules(t *testing.T) {
 
 // publicFindings are the public rules that our attacks are attacks for, too.
 func publicFindings() []string {
-	return []string{
-	}
+	return []string{}
 }
