@@ -70,12 +70,13 @@ type result struct {
 
 // usage is what an observer spent while a load lasted.
 type usage struct {
-	cpu        time.Duration
-	rss        int64
-	told, lost uint64
-	bpf        time.Duration // in its programs, of the whole machine's calls
-	bpfRuns    uint64
-	known      bool // told, lost and bpf are
+	cpu  time.Duration
+	rss  int64
+	told uint64
+	lost int64 // -1 is not known
+	// In its programs, of the whole machine's calls; 0 runs where there are none of them.
+	bpf     time.Duration
+	bpfRuns uint64
 }
 
 func (b *bench) run(ctx context.Context) (err error) {
@@ -114,7 +115,7 @@ type observer struct {
 
 func (b *bench) sections() []section {
 	nobody := observer{"nobody", func(context.Context) (func() (usage, error), error) {
-		return func() (usage, error) { return usage{}, nil }, nil
+		return func() (usage, error) { return usage{lost: -1}, nil }, nil
 	}}
 	rules := observer{"sensor with the filter of our rules", b.sensor("rules")}
 	calls := observer{"sensor, every call told", b.sensor("kill")}
@@ -149,11 +150,15 @@ func (b *bench) section(ctx context.Context, s section) error {
 	for i, o := range s.observers {
 		r, u := best[i], best[i].observer
 		fmt.Fprintf(b.out, "| %s | %.0f | %.2f | %.2f %% | %d MB |", o.name, r.rate(), r.rate()/best[0].rate(), 100*u.cpu.Seconds()/r.wall.Seconds(), u.rss/1e6)
-		if !u.known {
-			fmt.Fprintln(b.out, " – | – | – | – |")
-			continue
+		row := []string{"–", "–", "–", "–"}
+		if u.lost >= 0 {
+			row[1] = strconv.FormatInt(u.lost, 10)
 		}
-		fmt.Fprintf(b.out, " %d | %d | %.2f %% | %d ns |\n", u.told, u.lost, 100*u.bpf.Seconds()/r.wall.Seconds(), u.bpf.Nanoseconds()/max(1, int64(u.bpfRuns)))
+		if u.bpfRuns > 0 {
+			row[0], row[2] = strconv.FormatUint(u.told, 10), fmt.Sprintf("%.2f %%", 100*u.bpf.Seconds()/r.wall.Seconds())
+			row[3] = fmt.Sprintf("%d ns", u.bpf.Nanoseconds()/int64(u.bpfRuns))
+		}
+		fmt.Fprintf(b.out, " %s |\n", strings.Join(row, " | "))
 	}
 	return nil
 }

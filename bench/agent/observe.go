@@ -104,7 +104,7 @@ func (b *bench) sensor(what string) func(context.Context) (func() (usage, error)
 			if err := json.NewDecoder(lines).Decode(&r); err != nil {
 				return u, err
 			}
-			u.told, u.lost, u.bpf, u.bpfRuns, u.known = r.Told, r.Lost, r.BPF, r.BPFRuns, true
+			u.told, u.lost, u.bpf, u.bpfRuns = r.Told, int64(r.Lost), r.BPF, r.BPFRuns
 			return u, cmd.Wait()
 		}, nil
 	}
@@ -130,6 +130,7 @@ func (b *bench) wholeAgent(ctx context.Context) (func() (usage, error), error) {
 	return func() (usage, error) {
 		u, err := usageOf(cmd.Process.Pid)
 		u.cpu -= before.cpu
+		u.lost = -1 // its statuses say so
 		if err != nil {
 			return u, err
 		}
@@ -165,7 +166,7 @@ func (b *bench) auditd(call string) []observer {
 		}
 		time.Sleep(time.Second)
 		rule := []string{"always,exit", "-F", "arch=b64", "-S", call, "-F", "uid=" + strconv.Itoa(loadUser)}
-		lost := func() (n uint64) {
+		lost := func() (n int64) {
 			out, _ := exec.Command("auditctl", "-s").Output()
 			for line := range strings.Lines(string(out)) {
 				_, _ = fmt.Sscanf(line, "lost %d", &n)
