@@ -15,6 +15,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/seawall-security/seawall/internal/seawall"
 )
@@ -65,15 +67,22 @@ type Outcome struct {
 // Actor carries out an action.
 type Actor func(ctx context.Context, a *Action) Outcome
 
+// Part is what an actor does by itself: Run works until ctx ends, Close undoes what
+// ends with the agent and frees what is held. Either may be nil.
+type Part struct {
+	Run   func(ctx context.Context)
+	Close func() error
+}
+
 // Enforcer carries out actions by name. It is safe for concurrent use.
 type Enforcer struct {
 	actors map[string]Actor
-	close  []func() error
+	parts  []Part
 }
 
-// New returns an Enforcer of actors by action; close is called by Close, last first.
-func New(actors map[string]Actor, close ...func() error) *Enforcer {
-	return &Enforcer{actors: actors, close: close}
+// New returns an Enforcer of actors by action.
+func New(actors map[string]Actor, parts ...Part) *Enforcer {
+	return &Enforcer{actors: actors, parts: parts}
 }
 
 // Can says whether an action can be carried out here.
@@ -88,11 +97,24 @@ func (e *Enforcer) Do(ctx context.Context, a Action) Outcome {
 	return actor(ctx, &a)
 }
 
-// Close undoes what ends with the agent (quarantines) and frees what actors hold.
+// Run does what actors do by themselves until ctx ends.
+func (e *Enforcer) Run(ctx context.Context) {
+	var wait sync.WaitGroup
+	for _, p := range e.parts {
+		if p.Run != nil {
+			wait.Go(func() { p.Run(ctx) })
+		}
+	}
+	wait.Wait()
+}
+
+// Close closes the parts, the last one first. Run must have returned.
 func (e *Enforcer) Close() error {
 	var errs []error
-	for i := len(e.close) - 1; i >= 0; i-- {
-		errs = append(errs, e.close[i]())
+	for _, p := range slices.Backward(e.parts) {
+		if p.Close != nil {
+			errs = append(errs, p.Close())
+		}
 	}
 	return errors.Join(errs...)
 }

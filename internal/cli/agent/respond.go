@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -36,7 +37,17 @@ func (o *runOptions) enforcer(env *command.Env, cfg *agent.LiveConfig, s *sensor
 	if err != nil {
 		cfg.Log.Warn("a quarantine of an earlier run could not be taken up again", "error", err)
 	}
-	s.closers = append(s.closers, e.Close)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		e.Run(ctx)
+	}()
+	s.closers = append(s.closers, func() error {
+		stop()
+		<-ended
+		return e.Close()
+	})
 	cfg.Enforcer = e
 	return nil
 }

@@ -36,7 +36,7 @@ func New(c Config) (*enforce.Enforcer, error) {
 	actors := map[string]enforce.Actor{
 		enforce.KillProcess: killer.Process, enforce.KillContainer: killer.Container, enforce.Capture: capturer.Capture,
 	}
-	var closers []func() error
+	var parts []enforce.Part
 	if c.Pods != nil {
 		client, err := pod.New(*c.Pods)
 		if err != nil {
@@ -44,10 +44,10 @@ func New(c Config) (*enforce.Enforcer, error) {
 		}
 		actors[enforce.DeletePod] = client.Delete
 		cuts.Pods = client
-		closers = append(closers, client.Close)
+		parts = append(parts, enforce.Part{Close: client.Close})
 	}
 	q := quarantine.New(cuts)
 	actors[enforce.Isolate], actors[enforce.Release] = q.Isolate, q.Release
-	closers = append(closers, q.Close)
-	return enforce.New(actors, closers...), q.Restore()
+	parts = append(parts, enforce.Part{Run: q.Run, Close: q.Close})
+	return enforce.New(actors, parts...), q.Restore()
 }

@@ -81,7 +81,11 @@ func (c *Cgroup) Start(t testing.TB, name string, args ...string) (*exec.Cmd, <-
 	}
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait(); close(done) }()
-	t.Cleanup(func() { _ = cmd.Process.Kill(); <-done })
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		for range done { // until it is closed
+		}
+	})
 	return cmd, done
 }
 

@@ -132,7 +132,7 @@ func (c *Client) SetApart(ctx context.Context, s *seawall.Subject, reason string
 // replacement by then will end one of the two.
 func (c *Client) Return(ctx context.Context, s *seawall.Subject) error {
 	p, path, err := c.get(ctx, s)
-	if err != nil || p.Metadata.Labels[Quarantined] == "" {
+	if err != nil || p.Metadata.Annotations[Labels] == "" {
 		return err
 	}
 	labels := map[string]any{}
@@ -141,6 +141,13 @@ func (c *Client) Return(ctx context.Context, s *seawall.Subject) error {
 	}
 	labels[Quarantined] = nil
 	return c.patch(ctx, path, p, labels, map[string]any{Labels: nil, Reason: nil})
+}
+
+// Apart says whether a pod that was set apart still is: whoever takes its label
+// Quarantined away wants it released.
+func (c *Client) Apart(ctx context.Context, s *seawall.Subject) (bool, error) {
+	p, _, err := c.get(ctx, s)
+	return err == nil && p.Metadata.Labels[Quarantined] != "", err
 }
 
 // object is what is read of a pod.

@@ -131,6 +131,14 @@ func TestSetApart(t *testing.T) {
 	if diff := cmp.Diff(want, metadata); diff != "" {
 		t.Error(diff)
 	}
+	if apart, err := c.Apart(t.Context(), &subject); !apart || err != nil {
+		t.Errorf("%t, %v", apart, err)
+	}
+	// Somebody takes the label away.
+	delete(metadata["labels"].(map[string]any), Quarantined)
+	if apart, err := c.Apart(t.Context(), &subject); apart || err != nil {
+		t.Errorf("%t, %v", apart, err)
+	}
 	for range 2 {
 		if err := c.Return(t.Context(), &subject); err != nil {
 			t.Fatal(err)

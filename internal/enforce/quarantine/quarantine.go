@@ -25,6 +25,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -34,9 +35,10 @@ import (
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
-// Pods sets pods apart at the API server, and back.
+// Pods sets pods apart at the API server, and back. Apart tells whether one still is.
 type Pods interface {
 	SetApart(ctx context.Context, s *seawall.Subject, reason string) error
+	Apart(ctx context.Context, s *seawall.Subject) (bool, error)
 	Return(ctx context.Context, s *seawall.Subject) error
 }
 
@@ -46,6 +48,8 @@ type Config struct {
 	Peers []netip.Addr
 	// Pods may be nil: then the network is all.
 	Pods Pods
+	// Every is how often Pods are asked whether one is to be released; 0 is 30 s.
+	Every time.Duration
 	// File remembers the quarantines; "" forgets them with the process.
 	File string
 }
@@ -71,10 +75,15 @@ type kept struct {
 	// Container is who was caught.
 	Container *seawall.Container `json:"container"`
 	Reason    string             `json:"reason"`
+	// Apart: the pod was set apart.
+	Apart bool `json:"apart,omitempty"`
 }
 
 // New returns a Quarantine of nobody.
-func New(c Config) *Quarantine { return &Quarantine{config: c, cuts: map[string]*cut{}} }
+func New(c Config) *Quarantine {
+	c.Every = cmp.Or(c.Every, 30*time.Second)
+	return &Quarantine{config: c, cuts: map[string]*cut{}}
+}
 
 // Isolate quarantines the pod of an action's container: Container and CgroupPath are needed.
 func (q *Quarantine) Isolate(ctx context.Context, a *enforce.Action) enforce.Outcome {
@@ -102,7 +111,48 @@ func (q *Quarantine) Isolate(ctx context.Context, a *enforce.Action) enforce.Out
 	if err := q.config.Pods.SetApart(ctx, &a.Subject, reason); err != nil {
 		return enforce.Outcome{Err: fmt.Errorf("the network is cut, but the pod is not set apart: %w", err)}
 	}
+	if c := q.cuts[k.Cgroup]; !c.Apart {
+		c.Apart = true
+		if err := q.save(); err != nil {
+			return enforce.Outcome{Err: fmt.Errorf("the network is cut, but will not be after a restart: %w", err)}
+		}
+	}
 	return enforce.Outcome{Detail: detail + ", the pod is set apart"}
+}
+
+// Run releases the pods whose label somebody has taken away, until ctx ends.
+func (q *Quarantine) Run(ctx context.Context) {
+	if q.config.Pods == nil {
+		return
+	}
+	every := time.NewTicker(q.config.Every)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+			q.reconcile(ctx)
+		}
+	}
+}
+
+func (q *Quarantine) reconcile(ctx context.Context) {
+	q.mu.Lock()
+	var apart []*seawall.Container
+	for _, c := range q.cuts {
+		if c.Apart {
+			apart = append(apart, c.Container)
+		}
+	}
+	q.mu.Unlock()
+	for _, c := range apart {
+		subject := seawall.Subject{Container: c}
+		// An API server that does not answer releases nobody; a pod that is gone has no cgroup soon.
+		if still, err := q.config.Pods.Apart(ctx, &subject); err == nil && !still {
+			q.Release(ctx, &enforce.Action{Name: enforce.Release, Subject: subject})
+		}
+	}
 }
 
 // Release takes a quarantine back.

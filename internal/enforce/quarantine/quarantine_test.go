@@ -35,8 +35,11 @@ func talks(t *testing.T, c *enforcetest.Cgroup) bool {
 // pods notes what the API server was asked.
 type pods struct {
 	asked []string
+	apart bool
 	err   error
 }
+
+func (p *pods) Apart(context.Context, *seawall.Subject) (bool, error) { return p.apart, p.err }
 
 func (p *pods) SetApart(_ context.Context, s *seawall.Subject, reason string) error {
 	p.asked = append(p.asked, "apart "+s.Container.Pod+" "+reason)
@@ -102,6 +105,32 @@ func TestQuarantine(t *testing.T) {
 	}
 	if data, _ := os.ReadFile(file); string(data) != "[]" {
 		t.Errorf("remembered: %s", data)
+	}
+}
+
+// TestReleased: whoever takes the pod's label away releases it.
+func TestReleased(t *testing.T) {
+	c := enforcetest.New(t)
+	c.Container.Pod = "web"
+	api := &pods{apart: true}
+	q := New(Config{Pods: api})
+	defer q.Close()
+	if o := q.Isolate(t.Context(), &enforce.Action{Subject: c.Subject}); o.Err != nil {
+		t.Fatal(o.Err)
+	}
+	q.reconcile(t.Context())
+	api.apart, api.err = false, errors.New("no route")
+	q.reconcile(t.Context())
+	if talks(t, c) {
+		t.Error("released without anybody's wish")
+	}
+	api.err = nil
+	q.reconcile(t.Context())
+	if !talks(t, c) {
+		t.Error("still cut")
+	}
+	if diff := cmp.Diff([]string{"apart web asked for", "return web"}, api.asked); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -221,7 +221,7 @@ func (s *stage) reaches(pod, address string, want bool) {
 	s.Wait(s.t, fmt.Sprintf("%s to reach %s: %t", pod, address, want), func() error {
 		out, err := s.do(pod, "sh", "-c", `printf 'GET /hostname HTTP/1.0\r\n\r\n' | /bin/busybox nc -w 2 `+address+` 80`)
 		if reached := strings.Contains(out, "server-"); reached != want {
-			return fmt.Errorf("%q, %v", out, err)
+			return fmt.Errorf("%q, error %w", out, err)
 		}
 		return nil
 	})
@@ -237,7 +237,7 @@ func TestResponse(t *testing.T) {
 	s.Wait(t, "the agent to refuse a program", func() error {
 		if out, err := s.do(name(refused), "touch", "/respond-refuse"); err == nil || !strings.Contains(out, "peration not permitted") {
 			_, _ = s.do(name(refused), "rm", "-f", "/respond-refuse")
-			return fmt.Errorf("%q, %v", out, err)
+			return fmt.Errorf("%q, error %w", out, err)
 		}
 		return nil
 	})
@@ -301,6 +301,19 @@ func (s *stage) isolation(isolated map[string]any, address string, stop func(sys
 	s.reaches(name(isolated), address, true)
 	stop = s.watch()
 	s.reaches(name(isolated), address, false)
+	if os.Getenv("SEAWALL_LONG") == "1" {
+		// Whoever takes the label away releases the pod: half a minute later it has its network and labels.
+		s.Kubectl(t, "label", "pod", "-n", s.namespace, name(isolated), "seawall.io/quarantined-")
+		s.Wait(t, "the pod to have its labels back, or to be one too many", func() error {
+			p, err := s.Get(t.Context(), "/api/v1/namespaces/"+s.namespace+"/pods/"+name(isolated))
+			if cluster.Code(err) == 404 || field[string](p, "metadata", "labels", "app") == "isolate" {
+				return nil
+			}
+			return fmt.Errorf("%v, %w", p["metadata"], err)
+		})
+		stop(syscall.SIGTERM)
+		return
+	}
 	stop(syscall.SIGTERM)
 	s.reaches(name(isolated), address, true)
 }
