@@ -337,6 +337,8 @@ func TestGuard(t *testing.T) {
 		`f.kind in f.kinds`:                                          nil,
 		`f.kind == "a" ? f.x : true`:                                 nil,
 		`f.deep.kind == "a" && g.kind == "b"`:                        nil,
+		`f.kind && f.x > 1`:                                          {"true"},
+		`f.kind && f.kind == "a"`:                                    {},
 		`f.list.exists(kind, kind == "a")`:                           nil,
 		`has(f.kind) && f.kind == "a"`:                               {"a"},
 		`f.kinds.exists(k, k == "z") && f.kind == "a" && g.x == "q"`: {"a"},

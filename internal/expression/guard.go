@@ -16,7 +16,7 @@ func (p *Program) Fields(variable string) (fields []string, whole bool) {
 
 // Guard are the texts one of which a path ("finding.kind") must have for the
 // expression to come to true: with any other it comes to false, whatever else is
-// so. It is nil where the expression does not say.
+// so. The text of a bool is true. It is nil where the expression does not say.
 func (p *Program) Guard(path string) []string { return p.guards[path] }
 
 // analyse finds what Fields and Guard tell.
@@ -44,6 +44,9 @@ func (p *Program) analyse(e ast.Expr) {
 
 // guards are the guards of an expression by path.
 func guards(e ast.Expr) map[string][]string {
+	if path := fieldPath(e); path != "" {
+		return map[string][]string{path: {"true"}}
+	}
 	if e.Kind() != ast.CallKind || len(e.AsCall().Args()) != 2 {
 		return nil
 	}
@@ -102,12 +105,21 @@ func eitherGuards(a, b map[string][]string) map[string][]string {
 	return out
 }
 
-// fieldPath is the text of a variable's field, "" for everything else.
+// fieldPath is the text of a variable's field, or of one of its fields, "" for
+// everything else.
 func fieldPath(e ast.Expr) string {
-	if e.Kind() == ast.SelectKind && !e.AsSelect().IsTestOnly() && e.AsSelect().Operand().Kind() == ast.IdentKind {
-		return e.AsSelect().Operand().AsIdent() + "." + e.AsSelect().FieldName()
+	if e.Kind() != ast.SelectKind || e.AsSelect().IsTestOnly() {
+		return ""
 	}
-	return ""
+	operand := e.AsSelect().Operand()
+	path := fieldPath(operand)
+	if operand.Kind() == ast.IdentKind {
+		path = operand.AsIdent()
+	}
+	if path == "" {
+		return ""
+	}
+	return path + "." + e.AsSelect().FieldName()
 }
 
 func literal(e ast.Expr) (string, bool) {

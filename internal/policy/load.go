@@ -435,6 +435,8 @@ func (p *Policy) rule(spec *ruleSpec) (*Rule, error) {
 	}
 	r.uses = p.named(r.when)
 	r.subject = subjectOf(r.uses)
+	r.kinds, r.severities = r.when.Guard("finding.kind"), r.when.Guard("finding.severity")
+	r.exploited = slices.Equal(r.when.Guard("finding.vulnerability.kev"), []string{"true"})
 	if r.messageOf != nil {
 		r.uses = append(r.uses, p.named(r.messageOf)...)
 	}

@@ -121,6 +121,10 @@ type Rule struct {
 	messageOf   *expression.Program
 	when        *expression.Program
 	subject     subject
+	// kinds, severities and exploited are what a finding must be for the rule to match;
+	// nil and false say nothing.
+	kinds, severities []string
+	exploited         bool
 	// uses are all variables that the rule names, itself or through others.
 	uses []string
 }

@@ -62,11 +62,12 @@ func (r *Rule) matches(f *seawall.Finding, values *expression.Input) bool {
 	return matched || err != nil
 }
 
-// mayMatch is false where the finding's kind or severity says that the rule's
-// condition comes to false.
+// mayMatch is false where what the rule's condition asks for first (a kind, a
+// severity, known exploitation) says that it comes to false.
 func (r *Rule) mayMatch(f *seawall.Finding) bool {
-	kinds, severities := r.when.Guard("finding.kind"), r.when.Guard("finding.severity")
-	return (kinds == nil || slices.Contains(kinds, string(f.Kind))) && (severities == nil || slices.Contains(severities, f.Severity.String()))
+	return (r.kinds == nil || slices.Contains(r.kinds, string(f.Kind))) &&
+		(r.severities == nil || slices.Contains(r.severities, f.Severity.String())) &&
+		(!r.exploited || f.Vulnerability != nil && f.Vulnerability.KEV)
 }
 
 // scans asks a rule about what was found beforehand.
@@ -208,9 +209,8 @@ func (p *Policy) Wants(phase string) Wants {
 	for _, r := range p.Rules {
 		if r.subject == subjectFinding {
 			w.Findings = true
-			kinds := r.when.Guard("finding.kind")
-			anyKind = anyKind || kinds == nil
-			w.Kinds = append(w.Kinds, kinds...)
+			anyKind = anyKind || r.kinds == nil
+			w.Kinds = append(w.Kinds, r.kinds...)
 		}
 		w.FirstSeen = w.FirstSeen || r.grace.days > 0 && r.grace.from == "firstSeen"
 		programs := []*expression.Program{r.when}
