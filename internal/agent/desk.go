@@ -99,11 +99,14 @@ func (d *desk) work(ctx context.Context) {
 			d.done <- result{o.decision, d.Enforcer.Do(ctx, o.action)}
 		}
 	}()
-	status, soon, now := time.NewTicker(d.StatusEvery), time.NewTicker(time.Second), time.NewTicker(100*time.Millisecond)
+	status, soon := time.NewTicker(d.StatusEvery), time.NewTicker(time.Second)
 	defer status.Stop()
 	defer soon.Stop()
-	defer now.Stop()
+	var held <-chan time.Time // while something is
 	for open := true; open; {
+		if held == nil && len(d.held) > 0 {
+			held = time.After(100 * time.Millisecond)
+		}
 		select {
 		case m, ok := <-d.matches:
 			if open = ok; ok {
@@ -111,7 +114,8 @@ func (d *desk) work(ctx context.Context) {
 			}
 		case r := <-d.done:
 			d.carried(r)
-		case <-now.C:
+		case <-held:
+			held = nil
 			d.release(false)
 		case <-soon.C:
 			d.incidents(d.group.Due(d.Now()))
