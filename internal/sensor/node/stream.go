@@ -88,6 +88,7 @@ type Stream struct {
 	accounts map[string]*accounts
 	names    names
 	caps     map[uint64]string
+	guard    process.Guard
 	idMaps   map[uint32]*idMap // by user namespace
 }
 
@@ -308,15 +309,19 @@ const maxProcFile = 64 << 10
 
 // procFile reads a file of a process, nil when it cannot.
 func (s *Stream) procFile(pid uint32, name string) []byte {
-	f, err := os.Open(filepath.Join(s.cfg.Proc, strconv.FormatUint(uint64(pid), 10), name))
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxProcFile))
-	if err != nil {
-		return nil
-	}
+	path := filepath.Join(s.cfg.Proc, strconv.FormatUint(uint64(pid), 10), name)
+	b, _ := process.Look(&s.guard, func() []byte {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil
+		}
+		defer f.Close()
+		b, err := io.ReadAll(io.LimitReader(f, maxProcFile))
+		if err != nil {
+			return nil
+		}
+		return b
+	})
 	return b
 }
 

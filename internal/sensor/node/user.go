@@ -50,8 +50,13 @@ func (s *Stream) users(e *Event) *accounts {
 	if known != nil && now.Before(known.until) {
 		return known
 	}
-	read := s.readAccounts(e)
+	read, answered := process.Look(&s.guard, s.accountsReader(e))
 	switch {
+	case !answered: // nor will they soon
+		if read = known; known == nil {
+			read = &accounts{}
+		}
+		read.until = now.Add(staleAccounts)
 	case read != nil:
 		read.until = now.Add(staleAccounts)
 	case known != nil:
@@ -67,33 +72,35 @@ func (s *Stream) users(e *Event) *accounts {
 	return read
 }
 
-// readAccounts reads those of the event's process, or when that is gone of another
+// accountsReader reads those of the event's process, or when that is gone of another
 // one of its container: an ancestor or the first of its PID namespace. On the host they are
 // those of the first process, which not everyone may look into.
-func (s *Stream) readAccounts(e *Event) *accounts {
+func (s *Stream) accountsReader(e *Event) func() *accounts {
 	root := func(pid uint32) string {
 		return filepath.Join(s.cfg.Proc, strconv.FormatUint(uint64(pid), 10), "root")
 	}
+	var roots []string
 	if e.Container == nil {
-		if a := readAccounts(root(1)); a != nil {
-			return a
-		}
+		roots = append(roots, root(1))
 	}
-	if a := readAccounts(root(e.Task.PID)); a != nil {
-		return a
-	}
+	roots = append(roots, root(e.Task.PID))
 	others := []*process.Process{s.tree.Init(e.Task.PIDNS)}
 	for p := e.Process.Parent; p != nil && len(others) < 8; p = p.Parent {
 		others = append(others, p)
 	}
 	for _, p := range others {
 		if p != nil && !p.Ended && p.Cgroup != 0 && !e.outside(p) {
-			if a := readAccounts(root(p.PID)); a != nil {
+			roots = append(roots, root(p.PID))
+		}
+	}
+	return func() *accounts {
+		for _, root := range roots {
+			if a := readAccounts(root); a != nil {
 				return a
 			}
 		}
+		return nil
 	}
-	return nil
 }
 
 // readAccounts reads etc/passwd and etc/group below root, nil when root is gone. The

@@ -6,7 +6,7 @@ import "github.com/seawall-security/seawall/internal/sensor/trace"
 // moments may not have come yet. The tree is asked for parents that have ended. nil
 // where the process is gone. What is returned is not of the tree.
 func (t *Tree) Live(pid uint32) *Process {
-	first, ppid, err := read(t.proc, pid)
+	first, ppid, err := t.read(pid)
 	if err != nil {
 		return nil
 	}
@@ -24,7 +24,7 @@ func (t *Tree) Live(pid uint32) *Process {
 		if ppid == 0 {
 			break
 		}
-		parent, above, err := read(t.proc, ppid)
+		parent, above, err := t.read(ppid)
 		if err != nil {
 			break
 		}

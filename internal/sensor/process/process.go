@@ -98,6 +98,7 @@ type Tree struct {
 	ended []grave
 	stats Stats
 	reads budget
+	guard Guard
 }
 
 // grave is a process that has ended and until when it is findable.
@@ -172,7 +173,7 @@ func (t *Tree) of(e *trace.Event) *Process {
 	case p.Parent != nil && e.Time-k.Start < uint64(time.Second):
 		p.inherit(p.Parent) // the event of its start comes late
 	case e.Type != trace.Exit && t.reads.take(e.Time):
-		if read, err := readProgram(t.proc, k.PID); err == nil {
+		if read, err := t.readProgram(k.PID); err == nil {
 			p.Program = read
 		}
 	}

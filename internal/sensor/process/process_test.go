@@ -224,6 +224,39 @@ func TestScan(t *testing.T) {
 	}
 }
 
+// TestLook: a look that lasts for ever is left alone, there are only so many of them, and others go on when they have ended.
+func TestLook(t *testing.T) {
+	var g Guard
+	if got, ok := Look(&g, func() int { return 7 }); got != 7 || !ok {
+		t.Errorf("%d %v", got, ok)
+	}
+	release := make(chan struct{})
+	answered := make(chan bool, maxLooks)
+	for range maxLooks {
+		go func() {
+			_, ok := Look(&g, func() int { <-release; return 1 })
+			answered <- ok
+		}()
+	}
+	for range maxLooks {
+		if <-answered {
+			t.Error("what never ended has answered")
+		}
+	}
+	begun := false
+	if _, ok := Look(&g, func() bool { begun = true; return true }); ok || begun {
+		t.Error("one more was begun")
+	}
+	close(release)
+	for range 500 {
+		if _, ok := Look(&g, func() int { return 1 }); ok {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("none is begun any more")
+}
+
 func TestParseStat(t *testing.T) {
 	p, parent, err := parseStat([]byte("7 (a) (b) S 3 7 5 34816 7 4194304 1 2 3 4 5 6 7 8 20 0 1 0 1234 5 6"))
 	if err != nil || p.PID != 7 || parent != 3 || p.Comm != "a) (b" || p.PGID != 7 || p.SID != 5 || p.TTY != 34816 || p.Start != 1234*uint64(tick) {

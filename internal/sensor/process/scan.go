@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/sensor/trace"
 )
@@ -37,7 +39,7 @@ func (t *Tree) Scan() error {
 		if err != nil {
 			continue
 		}
-		p, ppid, err := read(t.proc, uint32(pid))
+		p, ppid, err := t.read(uint32(pid))
 		if err != nil {
 			continue // it has ended
 		}
@@ -66,8 +68,8 @@ func (t *Tree) Scan() error {
 }
 
 // read looks at one process.
-func read(proc string, pid uint32) (p *Process, ppid uint32, err error) {
-	dir := filepath.Join(proc, strconv.FormatUint(uint64(pid), 10))
+func (t *Tree) read(pid uint32) (p *Process, ppid uint32, err error) {
+	dir := filepath.Join(t.proc, strconv.FormatUint(uint64(pid), 10))
 	stat, err := readBounded(filepath.Join(dir, "stat"), 4096)
 	if err != nil {
 		return nil, 0, err
@@ -87,7 +89,7 @@ func read(proc string, pid uint32) (p *Process, ppid uint32, err error) {
 			p.PIDNS = uint32(st.Ino)
 		}
 	}
-	if p.Program, err = readProgram(proc, pid); err != nil {
+	if p.Program, err = t.readProgram(pid); err != nil {
 		p.Program = unknown // a kernel thread has none
 	}
 	p.rename(p.Comm)
@@ -146,9 +148,9 @@ func number(s string) uint32 {
 	return uint32(n)
 }
 
-// readProgram looks at what a process runs.
-func readProgram(proc string, pid uint32) (*Program, error) {
-	dir := filepath.Join(proc, strconv.FormatUint(uint64(pid), 10))
+// readProgram looks at what a process runs, without waiting for the process or its file systems.
+func (t *Tree) readProgram(pid uint32) (*Program, error) {
+	dir := filepath.Join(t.proc, strconv.FormatUint(uint64(pid), 10))
 	path, err := os.Readlink(filepath.Join(dir, "exe"))
 	if err != nil {
 		return nil, err
@@ -159,20 +161,24 @@ func readProgram(proc string, pid uint32) (*Program, error) {
 		path, p.File.Memfd = "memfd:"+name, true
 	}
 	p.Path, p.File.Path, p.File.Deleted = path, path, deleted
-	if info, err := os.Stat(filepath.Join(dir, "exe")); err == nil {
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			p.File.Kind, p.File.Inode, p.File.Mode = trace.KindFile, st.Ino, st.Mode
-			p.File.UID, p.File.GID = st.Uid, st.Gid
-			p.File.CTime, p.File.MTime = uint64(st.Ctim.Nano()), uint64(st.Mtim.Nano())
-		}
+	var st unix.Statx_t
+	if unix.Statx(unix.AT_FDCWD, filepath.Join(dir, "exe"), unix.AT_STATX_DONT_SYNC, unix.STATX_BASIC_STATS, &st) == nil {
+		p.File.Kind, p.File.Inode, p.File.Mode = trace.KindFile, st.Ino, uint32(st.Mode)
+		p.File.UID, p.File.GID = st.Uid, st.Gid
+		p.File.CTime, p.File.MTime = nanoseconds(st.Ctime), nanoseconds(st.Mtime)
 	}
 	p.CWD, _ = os.Readlink(filepath.Join(dir, "cwd"))
-	args, err := readBounded(filepath.Join(dir, "cmdline"), maxText)
-	if err != nil {
-		return nil, err
+	if args, ok := Look(&t.guard, func() []byte { // they lie in the process's memory
+		args, _ := readBounded(filepath.Join(dir, "cmdline"), maxText)
+		return args
+	}); ok {
+		p.arguments(string(args))
 	}
-	p.arguments(string(args))
 	return p, nil
+}
+
+func nanoseconds(t unix.StatxTimestamp) uint64 {
+	return uint64(t.Sec)*uint64(time.Second) + uint64(t.Nsec)
 }
 
 // readBounded reads the first max bytes of a file of /proc.

@@ -27,6 +27,7 @@ import (
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/sensor/identity"
 	"github.com/seawall-security/seawall/internal/sensor/node"
+	"github.com/seawall-security/seawall/internal/sensor/process"
 	"github.com/seawall-security/seawall/internal/sensor/trace"
 )
 
@@ -82,6 +83,7 @@ type Recorder struct {
 	node  string
 	proc  string
 	since time.Time
+	guard process.Guard
 
 	mu         sync.Mutex
 	images     map[string]*use
@@ -204,12 +206,18 @@ func (r *Recorder) look(c *identity.Container, u *use) {
 	}
 	pids := strings.Fields(string(procs))
 	for _, pid := range pids[:min(len(pids), maxProcesses)] {
-		f, err := os.Open(filepath.Join(r.proc, pid, "maps"))
-		if err != nil {
-			continue
+		files, _ := process.Look(&r.guard, func() (files []string) {
+			f, err := os.Open(filepath.Join(r.proc, pid, "maps"))
+			if err != nil {
+				return nil
+			}
+			defer f.Close()
+			mapped(f, func(file string) { files = append(files, file) })
+			return files
+		})
+		for _, f := range files {
+			u.add(f)
 		}
-		mapped(f, u.add)
-		f.Close()
 	}
 }
 
