@@ -593,8 +593,8 @@ func TestDeleted(t *testing.T) {
 	}
 }
 
-// program32 is an executable whose two calls are 32-bit ones: mkdir("compat", 0750), and
-// connect to 127.0.0.7:9 by socketcall; then it exits with 5.
+// program32 is an executable that makes 32-bit calls: mkdir("compat", 0750), connect
+// to 127.0.0.7:9 by socketcall, old mmap of memory to write and execute; then it exits with 5.
 func program32() []byte {
 	const base, entry = 0x400000, 0x78 // behind the ELF header and one program header
 	var code bytes.Buffer
@@ -616,11 +616,14 @@ func program32() []byte {
 	imm(ebx, 3) // connect
 	imm(ecx, data+32)
 	call()
+	imm(eax, 90) // old mmap
+	imm(ebx, data+64)
+	call()
 	imm(eax, 1)
 	imm(ebx, 5)
 	call()
 
-	b := make([]byte, 0x240)
+	b := make([]byte, 0x260)
 	le := binary.LittleEndian
 	copy(b, "\x7fELF\x02\x01\x01")
 	le.PutUint16(b[16:], 2) // executable
@@ -646,6 +649,9 @@ func program32() []byte {
 	le.PutUint32(b[0x228:], 16)
 	le.PutUint16(b[0x230:], unix.AF_INET)
 	copy(b[0x232:], []byte{0, 9, 127, 0, 0, 7})
+	le.PutUint32(b[0x244:], 4096)
+	le.PutUint32(b[0x248:], unix.PROT_READ|unix.PROT_WRITE|unix.PROT_EXEC)
+	le.PutUint32(b[0x24c:], unix.MAP_PRIVATE|unix.MAP_ANON)
 	return b
 }
 
@@ -668,6 +674,9 @@ func TestCompatCallsAreSeen(t *testing.T) {
 	if e := find(t, events, trace.Mkdir, named("compat")); e.Flags&trace.FlagCompat == 0 || e.Mode != 0o750 || e.Dir != s.dir || e.Ret != 0 {
 		t.Errorf("mkdir: %+v", e)
 	}
+	find(t, events, trace.Mmap, func(e *trace.Event) bool {
+		return e.Flags&trace.FlagCompat != 0 && e.Prot&unix.PROT_WRITE != 0 && e.Ret > 0 && e.Args[1] == 4096
+	})
 	if e := find(t, events, trace.SocketCall, func(e *trace.Event) bool { return e.Flags&trace.FlagCompat != 0 }); e.Socket.Family != unix.AF_INET {
 		t.Errorf("socket: %+v", e)
 	}

@@ -27,134 +27,146 @@ type number struct {
 	typ trace.Type
 }
 
-func plain(flags uint8) sensorCall {
-	return sensorCall{Kind: uint8(sensorKindKIND_PLAIN), Flags: flags, Path: none, Dir: none, Path2: none, Dir2: none, Text: none, Fd: none, Address: none, Choice: none}
+func plain() sensorCall {
+	return sensorCall{Kind: uint8(sensorKindKIND_PLAIN), Path: none, Dir: none, Path2: none, Dir2: none, Text: none, Fd: none, Address: none, Choice: none}
 }
 
-func path(flags, path, dir uint8) sensorCall {
-	c := plain(flags)
+func path(path, dir uint8) sensorCall {
+	c := plain()
 	c.Kind, c.Path, c.Dir = uint8(sensorKindKIND_PATHS), path, dir
 	return c
 }
 
-func paths(flags, path1, dir1, path2, dir2 uint8) sensorCall {
-	c := path(flags, path1, dir1)
+func paths(path1, dir1, path2, dir2 uint8) sensorCall {
+	c := path(path1, dir1)
 	c.Path2, c.Dir2 = path2, dir2
 	return c
 }
 
-func open(flags, path1, dir, choice uint8) sensorCall {
-	c := path(flags, path1, dir)
+func open(path1, dir, choice uint8) sensorCall {
+	c := path(path1, dir)
 	c.Kind, c.Choice = uint8(sensorKindKIND_OPEN), choice
 	return c
 }
 
-func descriptor(flags, fd, address uint8) sensorCall {
-	c := plain(flags)
+func descriptor(fd, address uint8) sensorCall {
+	c := plain()
 	c.Kind, c.Fd, c.Address = uint8(sensorKindKIND_FD), fd, address
 	return c
 }
 
-func message(flags, address uint8) sensorCall {
-	c := descriptor(flags, 0, address)
+func message(address uint8) sensorCall {
+	c := descriptor(0, address)
 	c.Kind = uint8(sensorKindKIND_DNS)
-	return c
+	return c.with(succeeded)
 }
 
 func mapping(fd uint8) sensorCall {
-	c := descriptor(succeeded, fd, none)
+	c := descriptor(fd, none)
 	c.Kind = uint8(sensorKindKIND_MAP)
-	return c
+	return c.with(succeeded)
 }
 
 func duplicate(choice uint8) sensorCall {
-	c := descriptor(succeeded, 0, none)
+	c := descriptor(0, none)
 	c.Kind, c.Choice = uint8(sensorKindKIND_DUP), choice
+	return c.with(succeeded)
+}
+
+func (c sensorCall) with(flags uint8) sensorCall {
+	c.Flags |= flags
+	return c
+}
+
+// untold is a call that only the tracepoints of processes tell.
+func untold() sensorCall {
+	c := plain().with(tree)
+	c.Kind = uint8(sensorKindKIND_NONE)
 	return c
 }
 
 // describe tells how each call is handled and where its arguments are
 // (https://man7.org/linux/man-pages/man2/syscalls.2.html).
 func describe() map[trace.Type]sensorCall {
-	mount := paths(0, 0, none, 1, cwd)
+	mount := paths(0, none, 1, cwd)
 	mount.Text = 2
-	fsopen := plain(0)
+	fsopen := plain()
 	fsopen.Kind, fsopen.Text = uint8(sensorKindKIND_PATHS), 0
-	memfd := descriptor(succeeded, ret, none)
+	memfd := descriptor(ret, none).with(succeeded)
 	memfd.Path = 0
 	all := map[trace.Type]sensorCall{
-		trace.Open:           open(0, 0, cwd, 1),
-		trace.Openat:         open(0, 1, 0, 2),
-		trace.Openat2:        open(structure, 1, 0, 2),
-		trace.Creat:          open(0, 0, cwd, none),
-		trace.OpenByHandleAt: open(0, none, none, 2),
+		trace.Open:           open(0, cwd, 1),
+		trace.Openat:         open(1, 0, 2),
+		trace.Openat2:        open(1, 0, 2).with(structure),
+		trace.Creat:          open(0, cwd, none),
+		trace.OpenByHandleAt: open(none, none, 2),
 
-		trace.Rename:     paths(0, 0, cwd, 1, cwd),
-		trace.Renameat:   paths(0, 1, 0, 3, 2),
-		trace.Renameat2:  paths(0, 1, 0, 3, 2),
-		trace.Unlink:     path(0, 0, cwd),
-		trace.Unlinkat:   path(0, 1, 0),
-		trace.Rmdir:      path(0, 0, cwd),
-		trace.Mkdir:      path(0, 0, cwd),
-		trace.Mkdirat:    path(0, 1, 0),
-		trace.Mknod:      path(0, 0, cwd),
-		trace.Mknodat:    path(0, 1, 0),
-		trace.Link:       paths(0, 0, cwd, 1, cwd),
-		trace.Linkat:     paths(0, 1, 0, 3, 2),
-		trace.Symlink:    paths(0, 0, none, 1, cwd),
-		trace.Symlinkat:  paths(0, 0, none, 2, 1),
-		trace.Chmod:      path(0, 0, cwd),
-		trace.Fchmodat:   path(0, 1, 0),
-		trace.Fchmodat2:  path(0, 1, 0),
-		trace.Fchmod:     descriptor(0, 0, none),
-		trace.Chown:      path(0, 0, cwd),
-		trace.Lchown:     path(0, 0, cwd),
-		trace.Fchownat:   path(0, 1, 0),
-		trace.Fchown:     descriptor(0, 0, none),
-		trace.Truncate:   path(0, 0, cwd),
-		trace.Utime:      path(0, 0, cwd),
-		trace.Utimes:     path(0, 0, cwd),
-		trace.Futimesat:  path(0, 1, 0),
-		trace.Utimensat:  path(0, 1, 0),
-		trace.Setxattr:   paths(0, 0, cwd, 1, none),
-		trace.Lsetxattr:  paths(0, 0, cwd, 1, none),
-		trace.Chdir:      path(0, 0, cwd),
-		trace.Chroot:     path(0, 0, cwd),
+		trace.Rename:     paths(0, cwd, 1, cwd),
+		trace.Renameat:   paths(1, 0, 3, 2),
+		trace.Renameat2:  paths(1, 0, 3, 2),
+		trace.Unlink:     path(0, cwd),
+		trace.Unlinkat:   path(1, 0),
+		trace.Rmdir:      path(0, cwd),
+		trace.Mkdir:      path(0, cwd),
+		trace.Mkdirat:    path(1, 0),
+		trace.Mknod:      path(0, cwd),
+		trace.Mknodat:    path(1, 0),
+		trace.Link:       paths(0, cwd, 1, cwd),
+		trace.Linkat:     paths(1, 0, 3, 2),
+		trace.Symlink:    paths(0, none, 1, cwd),
+		trace.Symlinkat:  paths(0, none, 2, 1),
+		trace.Chmod:      path(0, cwd),
+		trace.Fchmodat:   path(1, 0),
+		trace.Fchmodat2:  path(1, 0),
+		trace.Fchmod:     descriptor(0, none),
+		trace.Chown:      path(0, cwd),
+		trace.Lchown:     path(0, cwd),
+		trace.Fchownat:   path(1, 0),
+		trace.Fchown:     descriptor(0, none),
+		trace.Truncate:   path(0, cwd),
+		trace.Utime:      path(0, cwd),
+		trace.Utimes:     path(0, cwd),
+		trace.Futimesat:  path(1, 0),
+		trace.Utimensat:  path(1, 0),
+		trace.Setxattr:   paths(0, cwd, 1, none),
+		trace.Lsetxattr:  paths(0, cwd, 1, none),
+		trace.Chdir:      path(0, cwd),
+		trace.Chroot:     path(0, cwd),
 		trace.Mount:      mount,
-		trace.Umount2:    path(0, 0, cwd),
-		trace.MoveMount:  paths(0, 1, 0, 3, 2),
+		trace.Umount2:    path(0, cwd),
+		trace.MoveMount:  paths(1, 0, 3, 2),
 		trace.Fsopen:     fsopen,
-		trace.PivotRoot:  paths(0, 0, cwd, 1, cwd),
-		trace.OpenTree:   path(0, 1, 0),
-		trace.Swapon:     path(0, 0, cwd),
-		trace.Quotactl:   path(0, 1, cwd),
-		trace.KexecLoad:  plain(0),
-		trace.Reboot:     plain(0),
-		trace.InitModule: plain(0),
+		trace.PivotRoot:  paths(0, cwd, 1, cwd),
+		trace.OpenTree:   path(1, 0),
+		trace.Swapon:     path(0, cwd),
+		trace.Quotactl:   path(1, cwd),
+		trace.KexecLoad:  plain(),
+		trace.Reboot:     plain(),
+		trace.InitModule: plain(),
 
-		trace.DeleteModule:  path(0, 0, none),
-		trace.FinitModule:   descriptor(0, 0, none),
-		trace.KexecFileLoad: descriptor(0, 0, none),
+		trace.DeleteModule:  path(0, none),
+		trace.FinitModule:   descriptor(0, none),
+		trace.KexecFileLoad: descriptor(0, none),
 
-		trace.Setns:       descriptor(0, 0, none),
+		trace.Setns:       descriptor(0, none),
 		trace.MemfdCreate: memfd,
 		trace.Mmap:        mapping(4),
 		trace.Mprotect:    mapping(none),
 
-		trace.SocketCall: descriptor(0, ret, none),
-		trace.Connect:    descriptor(0, 0, 1),
-		trace.Accept:     descriptor(succeeded, ret, none),
-		trace.Accept4:    descriptor(succeeded, ret, none),
-		trace.Bind:       descriptor(0, 0, 1),
-		trace.Listen:     descriptor(0, 0, none),
-		trace.Sendto:     message(succeeded, 4),
-		trace.Sendmsg:    message(succeeded|structure, none),
-		trace.Sendmmsg:   message(succeeded|structure, none),
-		trace.Recvfrom:   message(succeeded|receives, 4),
-		trace.Recvmsg:    message(succeeded|receives|structure, none),
-		trace.Recvmmsg:   message(succeeded|structure, none),
-		trace.Write:      message(succeeded|anyFD, none),
-		trace.Read:       message(succeeded|receives|anyFD, none),
+		trace.SocketCall: descriptor(ret, none),
+		trace.Connect:    descriptor(0, 1),
+		trace.Accept:     descriptor(ret, none).with(succeeded),
+		trace.Accept4:    descriptor(ret, none).with(succeeded),
+		trace.Bind:       descriptor(0, 1),
+		trace.Listen:     descriptor(0, none),
+		trace.Sendto:     message(4),
+		trace.Sendmsg:    message(none).with(structure),
+		trace.Sendmmsg:   message(none).with(structure),
+		trace.Recvfrom:   message(4).with(receives),
+		trace.Recvmsg:    message(none).with(receives | structure),
+		trace.Recvmmsg:   message(none).with(structure),
+		trace.Write:      message(none).with(anyFD),
+		trace.Read:       message(none).with(receives | anyFD),
 		trace.Dup:        duplicate(none),
 		trace.Dup2:       duplicate(none),
 		trace.Dup3:       duplicate(none),
@@ -167,12 +179,10 @@ func describe() map[trace.Type]sensorCall {
 		trace.Capset, trace.Prctl, trace.IOUringSetup, trace.Userfaultfd, trace.Keyctl, trace.AddKey, trace.PerfEventOpen,
 		trace.Sethostname, trace.Settimeofday, trace.ClockSettime, trace.Personality,
 	} {
-		all[t] = plain(0)
+		all[t] = plain()
 	}
 	for _, t := range []trace.Type{trace.Execve, trace.Execveat, trace.Fork, trace.Vfork, trace.Clone, trace.Clone3} {
-		c := plain(tree)
-		c.Kind = uint8(sensorKindKIND_NONE)
-		all[t] = c
+		all[t] = untold()
 	}
 	for t, c := range all {
 		c.Type = uint16(t)

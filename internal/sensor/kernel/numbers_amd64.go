@@ -160,6 +160,7 @@ func compatNumbers() []number {
 		{83, trace.Symlink},
 		{87, trace.Swapon},
 		{88, trace.Reboot},
+		{90, trace.Mmap},
 		{92, trace.Truncate},
 		{94, trace.Fchmod},
 		{95, trace.Fchown},

@@ -13,6 +13,7 @@ const (
 	Execve
 	Execveat
 	// Exit is the end of a process (of its last thread), not the call; rules name it "procexit".
+	// Where the two last threads end at once it may be told twice.
 	Exit
 	// Fork, Vfork, Clone, Clone3: Child, OpFlags.
 	Fork

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
 // The members of kernel structures that the sensor reads, with CO-RE relocations:
 // the loader puts in where the running kernel has them. Sorted by name.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
 // One program sits at the exit of every system call. It looks the number up in a
 // table that user space fills: most calls end there. The others go by tail call to
@@ -17,7 +17,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-char _license[] SEC("license") = "Dual BSD/GPL";
+char _license[] SEC("license") = "GPL";
 
 #define OUT_MAX 0x3fff   // where the last record may begin
 #define TEXT_MAX 4096    // of one text, its zero included
@@ -28,6 +28,8 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define SYSCALLS_MAX 512 // numbers in one table
 #define SOCKETCALL 102   // of 32-bit x86: the first argument says which call, the second where its arguments are
 #define SOCKETCALLS 32
+#define OLD_MMAP 90      // of 32-bit x86: the first argument says where the others are
+#define X32_CALL 0x40000000
 #define TYPES_MAX 256
 #define PAYLOAD_MAX 512
 #define SOCKADDR_MAX 128
@@ -910,7 +912,7 @@ static __always_inline int send_call(struct scratch *s, __s64 ret)
 #if defined(__TARGET_ARCH_x86)
 static __always_inline __u32 call_number(struct pt_regs *regs)
 {
-	return regs->orig_ax;
+	return regs->orig_ax & ~X32_CALL;
 }
 
 // A 32-bit call of any process: TS_COMPAT.
@@ -929,13 +931,15 @@ static __always_inline __u32 compat_number(__u32 number, struct pt_regs *regs)
 
 static __always_inline void get_args(__u64 *args, struct pt_regs *regs, int compat)
 {
-	if (compat && (__u32)regs->orig_ax == SOCKETCALL) {
-		__u32 given[6] = {};
+	if (compat && (regs->orig_ax == SOCKETCALL || regs->orig_ax == OLD_MMAP)) {
+		__u32 at = regs->orig_ax == SOCKETCALL ? regs->cx : regs->bx;
 
-		// As many as a call has: the end of a stack may be near.
+		// One by one: behind those that the call has there may be no memory.
 		for (int i = 0; i < 6; i++) {
-			bpf_probe_read_user(&given[i], 4, (void *)(__u64)((__u32)regs->cx + 4 * i));
-			args[i] = given[i];
+			__u32 given = 0;
+
+			bpf_probe_read_user(&given, sizeof(given), (void *)(__u64)(at + 4 * i));
+			args[i] = given;
 		}
 		return;
 	}

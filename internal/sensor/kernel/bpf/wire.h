@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
 // What goes through the ring buffer: a header and records behind it, all
 // little-endian, aligned to 8 bytes. The reader is internal/sensor/trace/wire.go.
