@@ -463,3 +463,55 @@ func TestOverload(t *testing.T) {
 		}
 	})
 }
+
+// TestPodSecurity: labels of the namespace set the level; exemptions are exceptions.
+func TestPodSecurity(t *testing.T) {
+	controls, err := kubernetes.New(kubernetes.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	exception := `---
+apiVersion: seawall.io/v1alpha1
+kind: PolicyException
+metadata: {name: agent, namespace: shop}
+spec: {policy: pod-security, rules: [enforce], owner: o, reason: r, expires: %s, when: object.metadata.name == "web"}
+`
+	privileged, plain := pod("nginx:1"), pod("nginx:1")
+	privileged["spec"].(map[string]any)["hostPID"] = true
+	for _, tc := range []struct {
+		name, exception string
+		labels          map[string]any
+		object          map[string]any
+		allowed         bool
+		warnings        int
+	}{
+		{"no label", "", nil, privileged, true, 0},
+		{"privileged", "", map[string]any{"seawall.io/pod-security-enforce": "privileged"}, privileged, true, 0},
+		{"baseline", "", map[string]any{"seawall.io/pod-security-enforce": "baseline"}, privileged, false, 0},
+		{"baseline, a pod that keeps to it", "", map[string]any{"seawall.io/pod-security-enforce": "baseline"}, plain, true, 0},
+		{"restricted", "", map[string]any{"seawall.io/pod-security-enforce": "restricted"}, plain, false, 0},
+		{"no level", "", map[string]any{"seawall.io/pod-security-enforce": "strict"}, plain, false, 0},
+		{"the standard label", "", map[string]any{"pod-security.kubernetes.io/enforce": "baseline"}, privileged, false, 0},
+		{"ours counts first", "", map[string]any{"pod-security.kubernetes.io/enforce": "baseline", "seawall.io/pod-security-enforce": "privileged"}, privileged, true, 0},
+		{"warn", "", map[string]any{"seawall.io/pod-security-warn": "baseline"}, privileged, true, 1},
+		{"audit", "", map[string]any{"seawall.io/pod-security-audit": "restricted"}, privileged, true, 0},
+		{"exempt", fmt.Sprintf(exception, "2026-12-31"), map[string]any{"seawall.io/pod-security-enforce": "baseline"}, privileged, true, 0},
+		{"exempt until yesterday", fmt.Sprintf(exception, "2026-11-20"), map[string]any{"seawall.io/pod-security-enforce": "baseline"}, privileged, false, 0},
+		{"exempt for too long", fmt.Sprintf(exception, "2027-12-31"), map[string]any{"seawall.io/pod-security-enforce": "baseline"}, privileged, false, 0},
+	} {
+		s := snapshot(t, tc.exception, "seawall.io/pod-security-", "pod-security.kubernetes.io/")
+		h := handler(t, s, func(c *admission.Config) {
+			c.Detectors, c.Frameworks = []detect.Detector{controls}, compliance.NewMapper().Frameworks
+			c.Namespace = func(context.Context, string) (map[string]any, error) {
+				return map[string]any{"kind": "Namespace", "metadata": map[string]any{"name": "shop", "labels": tc.labels}}, nil
+			}
+		})
+		got := post(t, h, "/validate", review("CREATE", tc.object))
+		if got.Allowed != tc.allowed || len(got.Warnings) != tc.warnings {
+			t.Errorf("%s: %+v", tc.name, got)
+		}
+		if tc.labels["seawall.io/pod-security-audit"] != nil && !strings.Contains(got.AuditAnnotations["decisions"], `"rule":"audit"`) {
+			t.Errorf("%s: %+v", tc.name, got)
+		}
+	}
+}

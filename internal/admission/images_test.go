@@ -358,6 +358,30 @@ func TestGraceAndException(t *testing.T) {
 	})
 }
 
+// TestPin: a tag is resolved once, and what was judged is what runs.
+func TestPin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &registry{}
+		_ = r.PutVerdict(t.Context(), verdictOf(digestOf("c")))
+		h := handler(t, snapshot(t, document("pin", "  rules: [{name: tags, when: object.kind == \"Pod\", action: mutate, mutate: {pinTags: true}}]\n")+document("p", kev)), r.connect)
+		got := post(t, h, "/mutate/open", review("CREATE", pod("r.example/a:c")))
+		if want := `"value":"r.example/a:c@` + digestOf("c") + `"`; !got.Allowed || got.PatchType != "JSONPatch" || !strings.Contains(string(got.Patch), want) {
+			t.Fatalf("%+v %s", got, got.Patch)
+		}
+		if again := post(t, h, "/mutate", review("CREATE", pod("r.example/a:c@"+digestOf("c")))); again.Patch != nil {
+			t.Errorf("pinned again: %s", again.Patch)
+		}
+		for _, image := range []string{"r.example/a:c@" + digestOf("c"), "r.example/a:c"} {
+			if got := post(t, h, "/validate", review("CREATE", pod(image))); !got.Allowed {
+				t.Errorf("%+v", got)
+			}
+		}
+		if n := r.count(&r.resolved); n != 1 {
+			t.Errorf("resolved %d times", n)
+		}
+	})
+}
+
 // TestQueue: who cannot be queued passes as unknown; metrics count it all.
 func TestQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
