@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path"
 	"strconv"
@@ -86,8 +87,15 @@ type Prevention struct {
 	mu sync.Mutex
 	// seen are the cgroups whose denials are in place, by what was known then.
 	seen map[uint64]sight
-	// mounts are the mount namespaces that are watched.
-	mounts map[uint32]bool
+	// mounts are those that are watched.
+	mounts map[mounts]bool
+}
+
+// mounts are the mount namespace of a container's processes. Its number alone is used
+// again for another one's.
+type mounts struct {
+	cgroup    uint64
+	namespace uint32
 }
 
 // sight is how much was known of a container.
@@ -119,7 +127,7 @@ func prepare(r *agent.Rules) *prepared {
 
 // New returns a Prevention without anything in force.
 func New(c Config) *Prevention {
-	p := &Prevention{config: c, watch: make(chan request, 1024), seen: map[uint64]sight{}, mounts: map[uint32]bool{}}
+	p := &Prevention{config: c, watch: make(chan request, 1024), seen: map[uint64]sight{}, mounts: map[mounts]bool{}}
 	p.rules.Store(prepare(c.Rules))
 	return p
 }
@@ -210,27 +218,27 @@ func (p *Prevention) scan(ctx context.Context) {
 			continue
 		}
 		cgroup, err := p.identity.Of(uint32(pid))
-		var mounts unix.Stat_t
-		if err != nil || unix.Stat("/proc/"+entry.Name()+"/ns/mnt", &mounts) != nil || p.known(cgroup, uint32(mounts.Ino)) {
+		var ns unix.Stat_t
+		if err != nil || unix.Stat("/proc/"+entry.Name()+"/ns/mnt", &ns) != nil || p.known(mounts{cgroup, uint32(ns.Ino)}) {
 			continue
 		}
-		p.stream.Exec(&node.Exec{Type: trace.Execve, PID: uint32(pid), Cgroup: cgroup, MountNS: uint32(mounts.Ino)}, 0, p.Seen)
+		p.stream.Exec(&node.Exec{Type: trace.Execve, PID: uint32(pid), Cgroup: cgroup, MountNS: uint32(ns.Ino)}, 0, p.Seen)
 	}
 }
 
 // known says whether nothing is to be done for a process.
-func (p *Prevention) known(cgroup uint64, mounts uint32) bool {
+func (p *Prevention) known(m mounts) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s, there := p.seen[cgroup]
-	return there && s.rules == p.rules.Load() && (p.mounts[mounts] || !s.watched)
+	s, there := p.seen[m.cgroup]
+	return there && s.rules == p.rules.Load() && (p.mounts[m] || !s.watched)
 }
 
-// request is for mounts to be watched: of the namespace that a process of a cgroup is in.
+// request is for mounts to be watched, those of a process.
 type request struct {
-	pid     uint32
-	mountNS uint32
-	cgroup  string
+	mounts
+	pid       uint32
+	directory string // of the cgroup
 }
 
 func (p *Prevention) watchMounts(r request) {
@@ -245,7 +253,7 @@ func (p *Prevention) watchMounts(r request) {
 		p.config.Log.Debug("some mounts are not watched", "error", err)
 	default:
 		p.mu.Lock()
-		delete(p.mounts, r.mountNS) // the next exec tries again
+		delete(p.mounts, r.mounts) // the next exec tries again
 		p.mu.Unlock()
 		if !gone(err) {
 			p.config.Log.Warn("mounts are not watched: programs there are judged after they have started", "error", err)
@@ -256,13 +264,13 @@ func (p *Prevention) watchMounts(r request) {
 // watchOther watches the mounts by another process that has them: the one that was
 // seen has ended already.
 func (p *Prevention) watchOther(r request) error {
-	pids, err := process.Members(r.cgroup)
+	pids, err := process.Members(r.directory)
 	if err != nil {
 		return err
 	}
 	for _, pid := range pids {
 		var info unix.Stat_t
-		if unix.Stat(fmt.Sprintf("/proc/%d/ns/mnt", pid), &info) == nil && uint32(info.Ino) == r.mountNS {
+		if unix.Stat(fmt.Sprintf("/proc/%d/ns/mnt", pid), &info) == nil && uint32(info.Ino) == r.namespace {
 			return p.guard.Watch(pid)
 		}
 	}
@@ -286,10 +294,10 @@ func (p *Prevention) Seen(e *node.Event) {
 		p.seen[e.Task.Cgroup] = s
 	}
 	exec := (e.Type == trace.Execve || e.Type == trace.Execveat) && e.Ret >= 0
-	if exec && s.watched && p.guard != nil && !p.mounts[e.Task.MountNS] {
+	if m := (mounts{e.Task.Cgroup, e.Task.MountNS}); exec && s.watched && p.guard != nil && !p.mounts[m] {
 		select {
-		case p.watch <- request{e.Task.PID, e.Task.MountNS, e.Container.CgroupPath}:
-			p.mounts[e.Task.MountNS] = true
+		case p.watch <- request{m, e.Task.PID, e.Container.CgroupPath}:
+			p.mounts[m] = true
 		default: // the next exec tries again
 		}
 	}
@@ -309,6 +317,9 @@ func (p *Prevention) enforce(now *prepared, before sight, e *node.Event) sight {
 	}
 	for i, d := range now.Engine.Denials(e, func(r *rules.Rule) bool { return p.kills(now, r, e, true) }) {
 		s.denied = true
+		if len(d.UIDs) > 0 && !hostUsers(e) {
+			d.UIDs = nil // rules ask for the container's users, the kernel for the host's: such a rule acts after
+		}
 		if err := p.sensor.Deny(cgroup, kernel.DenyRule{ID: uint32(i), Upper: d.Upper, Memfd: d.Memfd, UIDs: d.UIDs}); err != nil {
 			p.config.Log.Error("the kernel does not prevent a rule", "rule", d.Rule.Name, "error", err)
 		}
@@ -320,6 +331,18 @@ func (p *Prevention) enforce(now *prepared, before sight, e *node.Event) sight {
 		}
 	}
 	return s
+}
+
+// hostUsers says whether a process has the agent's user namespace.
+func hostUsers(e *node.Event) bool {
+	var own, theirs unix.Stat_t
+	if unix.Stat("/proc/self/ns/user", &own) != nil {
+		return false
+	}
+	if e.Task.UserNS != 0 {
+		return uint32(own.Ino) == e.Task.UserNS
+	}
+	return unix.Stat(fmt.Sprintf("/proc/%d/ns/user", e.Task.PID), &theirs) == nil && own.Ino == theirs.Ino
 }
 
 // concerned says whether anything is ever done to a container.
@@ -408,9 +431,6 @@ func finding(r *rules.Rule, e *node.Event, event *seawall.Event) seawall.Finding
 	return f
 }
 
-// maxMounts bounds the mount namespaces remembered; beyond it they are watched anew.
-const maxMounts = 8192
-
 // sweep forgets what is gone.
 func (p *Prevention) sweep() {
 	p.mu.Lock()
@@ -427,7 +447,5 @@ func (p *Prevention) sweep() {
 		}
 		delete(p.seen, cgroup)
 	}
-	if len(p.mounts) > maxMounts {
-		clear(p.mounts)
-	}
+	maps.DeleteFunc(p.mounts, func(m mounts, _ bool) bool { _, there := p.seen[m.cgroup]; return !there })
 }
