@@ -133,11 +133,14 @@ func (d *desk) work(ctx context.Context) {
 }
 
 // take does all that follows from one match.
-func (d *desk) take(ctx context.Context, m match) {
+func (d *desk) take(ctx context.Context, m *match) {
 	now := d.Now()
 	d.recent = append(d.recent, recent{m.finding.Asset, m.finding.Event})
 	if len(d.recent) >= 2*maxRecent {
 		d.recent = slices.Delete(d.recent, 0, maxRecent)
+	}
+	if !m.quiet {
+		d.asset(m.subject.Container)
 	}
 	out := d.out
 	if d.pending(&m.subject, now) {
@@ -153,14 +156,12 @@ func (d *desk) take(ctx context.Context, m match) {
 	defer func() { d.out = out }()
 	if !m.quiet {
 		m.finding.Incident = d.group.Add(&m.finding, &m.subject, now)
-		d.asset(m.subject.Container)
 		d.summary.Add(&m.finding)
 		d.counters.findings.add(m.finding.Severity.String())
-		f := m.finding
-		d.out(seawall.Message{Finding: &f})
+		d.out(seawall.Message{Finding: &m.finding})
 	}
-	for _, decision := range d.decide(&m, now) {
-		d.act(ctx, &m, decision, now)
+	for _, decision := range d.decide(m, now) {
+		d.act(ctx, m, decision, now)
 	}
 }
 

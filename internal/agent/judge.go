@@ -80,7 +80,7 @@ func (j *judge) match(r *rules.Rule, e Event) {
 
 func (l *Live) pass(m match) {
 	select {
-	case l.matches <- m:
+	case l.matches <- &m:
 	default:
 		l.counters.overflow.Add(1)
 	}

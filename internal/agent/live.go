@@ -137,7 +137,7 @@ type Live struct {
 	LiveConfig
 	asset    seawall.Asset
 	rules    atomic.Pointer[Rules]
-	matches  chan match
+	matches  chan *match
 	observe  sync.Mutex
 	counters counters
 	desk     *desk
@@ -166,7 +166,7 @@ func NewLive(cfg LiveConfig) *Live {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	l := &Live{LiveConfig: cfg, matches: make(chan match, maxWaiting)}
+	l := &Live{LiveConfig: cfg, matches: make(chan *match, maxWaiting)}
 	l.asset = cfg.Asset
 	if l.asset.ID == "" {
 		l.asset = seawall.Asset{ID: "node:" + cfg.Node, Kind: seawall.AssetNode, Name: cfg.Node}
