@@ -70,16 +70,24 @@ func ordinary() []rules.Recorded {
 	}
 }
 
-// BenchmarkCorpus is the cost of one event with every public rule loaded.
-func BenchmarkCorpus(b *testing.B) {
-	set, err := rules.Load(corpus(b)...)
+// BenchmarkCorpus is the cost of one event with every public rule loaded, BenchmarkOwn with ours.
+func BenchmarkCorpus(b *testing.B) { benchmark(b, load(b, corpus(b))) }
+func BenchmarkOwn(b *testing.B)    { benchmark(b, own(b)) }
+
+func load(t testing.TB, files []rules.File) *rules.Engine {
+	t.Helper()
+	set, err := rules.Load(files...)
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	engine, err := rules.Compile(set)
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
+	return engine
+}
+
+func benchmark(b *testing.B, engine *rules.Engine) {
 	state := engine.NewState()
 	var events []*ready
 	for _, e := range ordinary() {
@@ -111,22 +119,16 @@ func BenchmarkCompile(b *testing.B) {
 
 // TestNoAllocation: an event no rule is about costs no memory.
 func TestNoAllocation(t *testing.T) {
-	set, err := rules.Load(corpus(t)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine, err := rules.Compile(set)
-	if err != nil {
-		t.Fatal(err)
-	}
-	state := engine.NewState()
-	for _, e := range ordinary() {
-		r := layOut(e)
-		if hits := state.Match(rules.SourceSyscall, r); len(hits) > 0 {
-			t.Errorf("%s: %s", e.EventType(), hits[0].Name)
-		}
-		if n := testing.AllocsPerRun(100, func() { state.Match(rules.SourceSyscall, r) }); n > 0 {
-			t.Errorf("%s: %v allocations", e.EventType(), n)
+	for name, engine := range map[string]*rules.Engine{"public": load(t, corpus(t)), "own": own(t)} {
+		state := engine.NewState()
+		for _, e := range ordinary() {
+			r := layOut(e)
+			if hits := state.Match(rules.SourceSyscall, r); len(hits) > 0 {
+				t.Errorf("%s: %s: %s", name, e.EventType(), hits[0].Name)
+			}
+			if n := testing.AllocsPerRun(100, func() { state.Match(rules.SourceSyscall, r) }); n > 0 {
+				t.Errorf("%s: %s: %v allocations", name, e.EventType(), n)
+			}
 		}
 	}
 }

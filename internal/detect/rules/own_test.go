@@ -23,15 +23,7 @@ var update = flag.Bool("update", false, "write docs/guide/own-rules.md")
 // own are our rules, adapted as users adapt them.
 func own(t testing.TB) *rules.Engine {
 	t.Helper()
-	set, err := rules.Load(append(rules.Own(), rules.File{Path: "mine.yaml", Data: []byte("- {list: sealed_namespaces, append: true, items: [sealed]}")})...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := rules.Compile(set)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
+	return load(t, append(rules.Own(), rules.File{Path: "mine.yaml", Data: []byte("- {list: sealed_namespaces, append: true, items: [sealed]}")}))
 }
 
 // scene is an event in the words of testdata/own.yaml.
