@@ -61,7 +61,7 @@ func TestFilter(t *testing.T) {
 }
 
 func TestUses(t *testing.T) {
-	e, _ := filterOf(t, `evt.type = execve and not (proc.env contains LD_PRELOAD and proc.cwd = proc.exepath)`, `proc.name = a`)
+	e, _ := filterOf(t, `evt.type = execve and not (proc.env contains LD_PRELOAD and proc.cwd = val(proc.exepath))`, `proc.name = a`)
 	for field, want := range map[string]bool{"proc.env": true, "proc.cwd": true, "proc.exepath": true, "proc.name": true, "fd.name": false} {
 		if e.Uses(field) != want {
 			t.Errorf("%s: %v", field, !want)
