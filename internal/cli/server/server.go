@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seawall-security/seawall/internal/cli/command"
+	"github.com/seawall-security/seawall/internal/cli/live"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -46,32 +47,41 @@ type settings struct {
 	logLevel          string
 	drain             time.Duration
 	admission         admissionFlags
+	audit             auditFlags
 }
 
 // Command returns "seawall server".
 func Command(env *command.Env, images Images) *cobra.Command {
 	var s settings
-	roles := []role{{"admission", func(ctx context.Context, p *process) error { return runAdmission(ctx, p, &s, images) }}}
+	roles := []role{
+		{"admission", func(ctx context.Context, p *process) error { return runAdmission(ctx, p, &s, images) }},
+		{"audit", func(ctx context.Context, p *process) error { return runAudit(ctx, p, &s) }},
+	}
 	var names []string
 	for _, r := range roles {
 		names = append(names, r.name)
 	}
 	cmd := &cobra.Command{
 		Use:   "server --roles ROLE[,ROLE]",
-		Short: "Run in a cluster: the admission webhook",
+		Short: "Run in a cluster: the admission webhook, the receiver of audit events",
 		Long: `Server runs Seawall as a service. Roles of this version:
 
   admission   judges requests to the API server by the cluster's Policy objects, and
               what already runs in the background
+  audit       takes the audit events that API servers send and judges them by rules
 
 The Helm chart in deploy/chart is how it is installed. Everything that a role needs
 of the cluster it makes and mends itself: certificates, webhook configurations.
 
   --listen            the webhook, HTTPS
   --ops-listen        /healthz, /readyz and /metrics, plain HTTP
-  --local-listen      /results and /reviews as JSON, for this machine and kubectl port-forward`,
+  --local-listen      /results and /reviews as JSON, for this machine and kubectl port-forward
+  --audit-listen      /audit for the webhook backend of API servers' audit logs, HTTPS
+
+The role audit: ` + live.OutputHelp,
 		Example: `  seawall server --roles admission
-  seawall server --roles admission --kubeconfig admin.conf --url https://10.0.0.5:8443      outside of the cluster`,
+  seawall server --roles admission --kubeconfig admin.conf --url https://10.0.0.5:8443      outside of the cluster
+  seawall server --roles audit --audit-tls /etc/seawall/tls --audit-tokens /etc/seawall/tokens --output jsonl=/var/log/seawall.jsonl`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.run(cmd, env, roles) },
 	}
@@ -82,6 +92,7 @@ of the cluster it makes and mends itself: certificates, webhook configurations.
 	flags.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.DurationVar(&s.drain, "drain", 5*time.Second, "how long to go on serving after the signal to end, while others take over")
 	s.admission.add(cmd)
+	s.audit.add(cmd)
 	images.AddFlags(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("roles", command.FixedCompletion(names...))
 	return cmd
@@ -134,7 +145,7 @@ func (s *settings) wanted(all []role) ([]role, error) {
 	for _, name := range s.roles {
 		i := slices.IndexFunc(all, func(r role) bool { return r.name == name })
 		switch {
-		case i < 0 && slices.Contains([]string{"console", "worker", "audit"}, name):
+		case i < 0 && slices.Contains([]string{"console", "worker"}, name):
 			return nil, fmt.Errorf("--roles %s: this version does not have it yet: %w", name, seawall.ErrUsage)
 		case i < 0:
 			return nil, fmt.Errorf("--roles %s: there is no such role: %w", name, seawall.ErrUsage)

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/seawall-security/seawall/test/cluster/pki"
 )
@@ -49,7 +50,9 @@ func (c *cluster) writeConfig() error {
 	if options.Kubeadm {
 		maps.Copy(files, c.staticPods())
 	}
-	maps.Copy(files, options.Files)
+	for name, content := range options.Files {
+		files[name] = strings.ReplaceAll(content, HostAddress, c.slot.hostAddress())
+	}
 	for name, content := range files {
 		if err := write(filepath.Join(c.slot.dir, "etc-kubernetes", name), content); err != nil {
 			return err

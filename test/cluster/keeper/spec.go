@@ -30,9 +30,12 @@ type Options struct {
 	Encryption string
 	// Admission is an AdmissionConfiguration file.
 	Admission string
-	// Files are put into /etc/kubernetes, for flags to name.
+	// Files are put into /etc/kubernetes, for flags to name. HostAddress in them is replaced.
 	Files map[string]string
 }
+
+// HostAddress in Options.Files stands for State.HostAddress.
+const HostAddress = "${HOST_ADDRESS}"
 
 // Unset as the value of a flag takes the flag away.
 const Unset = "\x00unset"

@@ -31,9 +31,8 @@ type Receiver struct {
 	// Token says whether a bearer token is one of those given out. A request with a
 	// verified client certificate needs none; a Receiver without Token takes only those.
 	Token func(token string) bool
-	// Emit takes a batch; its error makes the API server send it again. cluster is what
-	// follows the path the Receiver serves, "" for nothing. It may be called concurrently.
-	Emit func(ctx context.Context, cluster string, batch []*auditlog.Entry) error
+	// Emit takes a batch; its error makes the API server send it again. It may be called concurrently.
+	Emit func(ctx context.Context, batch []*auditlog.Entry) error
 
 	batches, events, refused, damaged, failed atomic.Uint64
 }
@@ -101,7 +100,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if err := r.Emit(req.Context(), strings.Trim(req.PathValue("cluster"), "/"), batch); err != nil {
+	if err := r.Emit(req.Context(), batch); err != nil {
 		r.failed.Add(1)
 		http.Error(w, "the events could not be taken; send them again", http.StatusInternalServerError)
 		return

@@ -21,32 +21,32 @@ const list = `{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{"verb
 func TestReceiver(t *testing.T) {
 	var got []string
 	var fail error
-	r := &webhook.Receiver{Token: webhook.Tokens("old", "new\n", ""), Emit: func(_ context.Context, cluster string, batch []*auditlog.Entry) error {
+	r := &webhook.Receiver{Token: webhook.Tokens("old", "new\n", ""), Emit: func(_ context.Context, batch []*auditlog.Entry) error {
 		for _, e := range batch {
-			got = append(got, cluster+":"+e.AuditID)
+			got = append(got, e.AuditID)
 		}
 		return fail
 	}}
 	mux := http.NewServeMux()
-	mux.Handle("/audit/{cluster...}", r)
+	mux.Handle("/audit", r)
 	for name, test := range map[string]struct {
 		method, path, token, body string
 		fail                      error
 		code                      int
 		want                      []string
 	}{
-		"a batch":           {"POST", "/audit/", "new", list, nil, 200, []string{":a", ":b"}},
-		"of a cluster":      {"POST", "/audit/prod", "old", list, nil, 200, []string{"prod:a", "prod:b"}},
-		"a single event":    {"POST", "/audit/", "new", `{"kind":"Event","apiVersion":"audit.k8s.io/v1","verb":"get","auditID":"a"}`, nil, 200, []string{":a"}},
-		"not taken":         {"POST", "/audit/", "new", list, errors.New("full"), 500, []string{":a", ":b"}},
-		"no token":          {"POST", "/audit/", "", list, nil, 401, nil},
-		"a wrong token":     {"POST", "/audit/", "newer", list, nil, 401, nil},
-		"read":              {"GET", "/audit/", "new", "", nil, 405, nil},
-		"nothing":           {"POST", "/audit/", "new", " ", nil, 400, nil},
-		"half a batch":      {"POST", "/audit/", "new", list[:len(list)-20], nil, 400, nil},
-		"a damaged event":   {"POST", "/audit/", "new", strings.Replace(list, `"verb":"list","stage":"ResponseComplete",`, "", 1), nil, 400, nil},
-		"another document":  {"POST", "/audit/", "new", `{"kind":"Pod","apiVersion":"v1"}`, nil, 400, nil},
-		"more than allowed": {"POST", "/audit/", "new", strings.Repeat(" ", webhook.MaxBatch+1), nil, 413, nil},
+		"a batch":           {"POST", "/audit", "new", list, nil, 200, []string{"a", "b"}},
+		"an older token":    {"POST", "/audit", "old", list, nil, 200, []string{"a", "b"}},
+		"a single event":    {"POST", "/audit", "new", `{"kind":"Event","apiVersion":"audit.k8s.io/v1","verb":"get","auditID":"a"}`, nil, 200, []string{"a"}},
+		"not taken":         {"POST", "/audit", "new", list, errors.New("full"), 500, []string{"a", "b"}},
+		"no token":          {"POST", "/audit", "", list, nil, 401, nil},
+		"a wrong token":     {"POST", "/audit", "newer", list, nil, 401, nil},
+		"read":              {"GET", "/audit", "new", "", nil, 405, nil},
+		"nothing":           {"POST", "/audit", "new", " ", nil, 400, nil},
+		"half a batch":      {"POST", "/audit", "new", list[:len(list)-20], nil, 400, nil},
+		"a damaged event":   {"POST", "/audit", "new", strings.Replace(list, `"verb":"list","stage":"ResponseComplete",`, "", 1), nil, 400, nil},
+		"another document":  {"POST", "/audit", "new", `{"kind":"Pod","apiVersion":"v1"}`, nil, 400, nil},
+		"more than allowed": {"POST", "/audit", "new", strings.Repeat(" ", webhook.MaxBatch+1), nil, 413, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, fail = nil, test.fail
@@ -77,7 +77,7 @@ func TestReceiver(t *testing.T) {
 
 // A client certificate that the server verified is as good as a token; one that it did not is nothing.
 func TestClientCertificate(t *testing.T) {
-	r := &webhook.Receiver{Emit: func(context.Context, string, []*auditlog.Entry) error { return nil }}
+	r := &webhook.Receiver{Emit: func(context.Context, []*auditlog.Entry) error { return nil }}
 	ask := func(state *tls.ConnectionState) int {
 		req := httptest.NewRequest("POST", "/", strings.NewReader(list))
 		req.TLS = state
@@ -98,7 +98,7 @@ func FuzzReceiver(f *testing.F) {
 	f.Add(`[{"verb":"get"}]`)
 	f.Fuzz(func(t *testing.T, body string) {
 		emitted := 0
-		r := &webhook.Receiver{Token: webhook.Tokens("t"), Emit: func(_ context.Context, _ string, batch []*auditlog.Entry) error {
+		r := &webhook.Receiver{Token: webhook.Tokens("t"), Emit: func(_ context.Context, _ []*auditlog.Entry) error {
 			emitted++
 			return nil
 		}}
