@@ -20,7 +20,6 @@ import (
 	"github.com/seawall-security/seawall/internal/enforce/permission"
 	"github.com/seawall-security/seawall/internal/policy"
 	"github.com/seawall-security/seawall/internal/seawall"
-	"github.com/seawall-security/seawall/internal/sensor/kernel"
 	"github.com/seawall-security/seawall/internal/testenv"
 )
 
@@ -123,6 +122,9 @@ func watched(t *testing.T, container, policies string, response respond.Config) 
 	p := prevent.New(prevent.Config{Node: node, Rules: r, Response: response, Log: log})
 	attached := make(chan struct{})
 	source, err := syscalls.New(syscalls.Config{Node: "n", Prevention: p, Attached: func() error { close(attached); return nil }})
+	if err != nil && os.Getenv("CI") != "true" {
+		t.Skipf("no kernel sensor here: %v", err)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,11 +162,6 @@ func supported(t *testing.T) {
 	testenv.Root(t)
 	if err := permission.Probe(); err != nil {
 		t.Skipf("this kernel refuses no programs: %v", err)
-	}
-	if s, err := kernel.New(kernel.Config{}); err != nil {
-		t.Skipf("no kernel sensor here: %v", err)
-	} else if err := s.Close(); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -26,7 +26,7 @@ func newContainer(t *testing.T) *enforcetest.Shell {
 }
 
 // guard starts a Guard that watches a container; judge is asked for each Exec.
-func guard(t *testing.T, c *enforcetest.Shell, judge func(*Exec) bool, deadline time.Duration) *Guard {
+func guard(t testing.TB, c *enforcetest.Shell, judge func(*Exec) bool, deadline time.Duration) *Guard {
 	t.Helper()
 	g, err := New(Config{Judge: func(e *Exec) (bool, bool) { return judge(e), true }, Deadline: deadline})
 	if err != nil {
