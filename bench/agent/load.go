@@ -13,6 +13,22 @@ import (
 // loadUser is the user of the loads: one that nothing else on the machine runs as.
 const loadUser = 61234
 
+// build compiles a package and what it needs from nothing.
+func build() error {
+	dir, err := os.MkdirTemp("", "seawall-bench-build-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	cmd := exec.Command("go", "build", "encoding/json")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOCACHE="+dir+"/cache", "GOPATH="+dir, "HOME="+dir, "GOTOOLCHAIN=local")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
 // makeLoad makes calls for some time, evenly spread over each millisecond, and prints how many.
 func makeLoad(kind string, rate int, lasts time.Duration) error {
 	runtime.LockOSThread()
@@ -26,7 +42,8 @@ func makeLoad(kind string, rate int, lasts time.Duration) error {
 			}
 			return err
 		},
-		"exec": func() error { return exec.Command("/bin/true").Run() },
+		"exec":  func() error { return exec.Command("/bin/true").Run() },
+		"build": build,
 	}[kind]
 	if call == nil {
 		return fmt.Errorf("no load %q", kind)

@@ -129,6 +129,7 @@ func (b *bench) sections() []section {
 		{"200,000 calls a second, all told", "kill", 100_000, 2, append([]observer{nobody, calls}, b.auditd("kill")...)},
 		{"As many calls as one thread can make, all told", "kill", 0, 1, append([]observer{nobody, calls}, b.auditd("kill")...)},
 		{"Starts of programs, one after the other", "exec", 0, 1, beside},
+		{"A build: encoding/json and what it needs", "build", 0, 1, whole},
 	}
 }
 
@@ -149,7 +150,7 @@ func (b *bench) section(ctx context.Context, s section) error {
 	fmt.Fprintf(b.out, "\n### %s\n\n| watched by | calls/s | × unwatched | its CPU, of one core | its RSS | told | lost | BPF, of one core | BPF per run |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n", s.title)
 	for i, o := range s.observers {
 		r, u := best[i], best[i].observer
-		fmt.Fprintf(b.out, "| %s | %.0f | %.2f | %.2f %% | %d MB |", o.name, r.rate(), r.rate()/best[0].rate(), 100*u.cpu.Seconds()/r.wall.Seconds(), u.rss/1e6)
+		fmt.Fprintf(b.out, "| %s | %.4g | %.2f | %.2f %% | %d MB |", o.name, r.rate(), r.rate()/best[0].rate(), 100*u.cpu.Seconds()/r.wall.Seconds(), u.rss/1e6)
 		row := []string{"–", "–", "–", "–"}
 		if u.lost >= 0 {
 			row[1] = strconv.FormatInt(u.lost, 10)

@@ -515,17 +515,23 @@ __noinline int resolve(__u64 dentry_address, __u64 mnt_address)
 }
 
 // path_wanted reports whether the filters for use (USE_*) take the text in path.
-static __always_inline int path_wanted(struct scratch *s, __u32 use)
+__noinline int path_wanted(__u32 use)
 {
-	__u32 pos = s->pos & (TEXT_MAX - 1), *found;
+	struct scratch *s = get_scratch();
+	__u32 pos, *found;
 
+	if (!s)
+		return 0;
+	pos = s->pos & (TEXT_MAX - 1);
 	bpf_probe_read_kernel(s->prefix.text, PREFIX_MAX, &s->path[pos]);
 	s->prefix.bits = PREFIX_MAX * 8;
 	found = bpf_map_lookup_elem(&prefixes, &s->prefix);
 	if (found && *found & use)
 		return 1;
+	// No suffix matches beyond the zero; what lies before it is of another path.
+	s->path[(pos - 1) & (TEXT_MAX - 1)] = 0;
 	for (int i = 0; i < SUFFIX_MAX; i++)
-		s->suffix.text[i] = TEXT_MAX - 1 - i < pos ? 0 : s->path[TEXT_MAX - 1 - i];
+		s->suffix.text[i] = s->path[TEXT_MAX - 1 - i];
 	s->suffix.bits = SUFFIX_MAX * 8;
 	found = bpf_map_lookup_elem(&suffixes, &s->suffix);
 	return found && *found & use;
@@ -1114,7 +1120,7 @@ static __always_inline int open_wanted(struct scratch *s, __u32 use, __u32 off, 
 		at = (TEXT_MAX - n) & (TEXT_MAX - 1);
 		s->pos = at;
 		bpf_probe_read_kernel(&s->path[at], n, &s->out[off + sizeof(struct record)]);
-		if (path_wanted(s, use))
+		if (path_wanted(use))
 			return 1;
 	}
 	if (!f)
@@ -1128,7 +1134,7 @@ static __always_inline int open_wanted(struct scratch *s, __u32 use, __u32 off, 
 		if (same)
 			return 0;
 	}
-	return path_wanted(s, use);
+	return path_wanted(use);
 }
 
 SEC("tp_btf/sys_exit")
