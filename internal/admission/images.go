@@ -85,7 +85,9 @@ func (c *cache[T]) get(ctx context.Context, key string, ask func(context.Context
 		// The next ones do not wait as long again. An answer that comes yet takes this one's place.
 		var none T
 		err := errors.New("no answer in time")
-		c.entries.ContainsOrAdd(key, entry[T]{none, err, c.now().Add(keepError)})
+		if e, ok := c.entries.Peek(key); !ok || !c.now().Before(e.until) {
+			c.entries.Add(key, entry[T]{none, err, c.now().Add(keepError)})
+		}
 		return none, err
 	}
 }
