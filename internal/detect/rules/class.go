@@ -61,7 +61,11 @@ func (e *Engine) classify(s *Status) *Prevention {
 	}
 	kernel, permission := &limits{}, &limits{}
 	host, contained, combined := never, never, false
-	for _, root := range e.roots(s.Rule) {
+	roots := e.roots(s.Rule)
+	if len(s.Events) < 2 || len(roots) > 1 {
+		kernel.fields = append(kernel.fields, "evt.type") // it sees no difference
+	}
+	for _, root := range roots {
 		host, contained = max(host, where(root, true)), max(contained, where(root, false))
 		kernel.need(root, true, inKernel)
 		permission.need(root, true, atOpen)

@@ -33,6 +33,8 @@ func TestPrevention(t *testing.T) {
 		{"exec and container and user.uid = 0 and k8s.ns.name = shop", rules.ClassKernel, ""},
 		{"exec and container and user.uid = 0 and proc.is_exe_upper_layer = true", rules.ClassPermission, "two at once"},
 		{"exec and container and k8s.ns.name = shop", rules.ClassPermission, "none"},
+		{"evt.type = execve and container and proc.is_exe_upper_layer = true", rules.ClassPermission, "evt.type"},
+		{"exec and container and proc.is_exe_upper_layer = true and (evt.type = execve or user.uid = 0)", rules.ClassPermission, "evt.type"},
 		{"exec and container and (k8s.ns.name = shop or proc.is_exe_upper_layer = true)", rules.ClassPermission, "none"},
 		{"exec and container and not container.image.repository startswith 'docker.io/library/' and proc.is_exe_from_memfd = true and evt.failed = false", rules.ClassKernel, ""},
 		{"exec and k8s.ns.name = shop and proc.exe_ino in (4, 5)", rules.ClassPermission, "proc.exe_ino"},
