@@ -84,7 +84,7 @@ func TestDependencies(t *testing.T) {
 	}
 	for _, forbidden := range []string{
 		"seawall/internal/inventory", "seawall/internal/advisory", "seawall/internal/store", "seawall/internal/policy/kube", "seawall/internal/source", "seawall/internal/scan",
-		"k8s.io/client-go", "k8s.io/apiserver", "github.com/google/go-containerregistry", "github.com/sigstore",
+		"k8s.io/client-go", "k8s.io/apiserver", "helm.sh/helm", "google.golang.org/grpc", "modernc.org", "github.com/google/go-containerregistry", "github.com/sigstore",
 	} {
 		if strings.Contains(string(out), forbidden) {
 			t.Errorf("the agent links %s", forbidden)
