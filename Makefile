@@ -33,7 +33,7 @@ cluster: ## build the Kubernetes that tests start, once (minutes); go run ./test
 	@[ "$$(uname)" != Linux ] || $(GO) run ./test/cluster build
 
 race: ## the concurrent packages under the race detector (the only use of cgo)
-	CGO_ENABLED=1 $(GO) test -race -short ./internal/inventory ./internal/scan/... ./internal/source/registry ./internal/admission ./internal/store/sql
+	CGO_ENABLED=1 $(GO) test -race -short ./internal/inventory ./internal/scan/... ./internal/source/registry ./internal/admission ./internal/store/sql ./internal/agent ./internal/sink/spool
 
 fuzz: ## every fuzz target for FUZZTIME each (30s)
 	@.ci/fuzz $(or $(FUZZTIME),30s)
