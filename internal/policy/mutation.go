@@ -218,7 +218,7 @@ func (c *cases) judgeMutation(r *Rule) {
 	if c.in.Workload == nil || r.Mutation.Templates == "ignore" && c.in.Workload.Kind != "Pod" {
 		return
 	}
-	about := c.in.About(podOf(c.in.Object))
+	about := c.in.About(PodOf(c.in.Object))
 	about.NamespaceName = c.in.NamespaceName
 	inner := c.policy.cases(&about, c.observe)
 	_, d := inner.mutation(r)
@@ -313,8 +313,8 @@ func copied(v any) any {
 	return v
 }
 
-// podOf is the pod that a workload makes: itself, or its template's.
-func podOf(object map[string]any) map[string]any {
+// PodOf is the pod that a workload makes: itself, or its template's.
+func PodOf(object map[string]any) map[string]any {
 	kind, _ := object["kind"].(string)
 	if kind == "Pod" {
 		return object

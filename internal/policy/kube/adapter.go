@@ -52,8 +52,7 @@ var baseEnvironment = sync.OnceValue(func() *environment.EnvSet {
 
 // expressionAt is an expression of a policy and where it is: "spec.validations[0].expression".
 type expressionAt struct {
-	path    string
-	options cel.OptionalVariableDeclarations
+	path string
 	cel.ExpressionAccessor
 }
 
@@ -180,6 +179,7 @@ type review struct {
 	matcher    *matching.Matcher
 	namespace  *corev1.Namespace
 	asked      *unknownAuthorizer
+	stored     bool
 }
 
 // Review judges a request: mutating policies change its object, validating ones judge
@@ -195,7 +195,10 @@ func (s *Set) Review(ctx context.Context, r Request) *Verdict {
 	if o, ok := rv.attributes.GetObject().(*unstructured.Unstructured); ok {
 		v.Object = o.Object
 	}
-	if err != nil {
+	switch {
+	case rv.asked.was:
+		v.Violations = append(v.Violations, Violation{Policy: "MutatingAdmissionPolicy", Message: unknownAuthorizerText, Deny: true, Unknown: true})
+	case err != nil:
 		v.Refused = err.Error()
 		return v
 	}
@@ -228,7 +231,10 @@ func (s *Set) review(r *Request) (*review, error) {
 	if r.Resource == "" {
 		resource = resourceOf(about.kind)
 	}
-	namespace := about.namespaceOf()
+	namespace, name := about.namespaceOf(), about.GetName()
+	if r.Name != "" || r.In != "" {
+		namespace, name = r.In, r.Name
+	}
 	if about.kind.Group == "" && about.kind.Kind == "Namespace" {
 		namespace = about.GetName() // as the API server has it
 	}
@@ -241,9 +247,9 @@ func (s *Set) review(r *Request) (*review, error) {
 	case "DELETE":
 		options = &metav1.DeleteOptions{TypeMeta: metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "DeleteOptions"}}
 	}
-	rv := &review{set: s, asked: &unknownAuthorizer{}, namespace: namespaceObject(r.Namespace, namespace)}
+	rv := &review{set: s, asked: &unknownAuthorizer{}, namespace: namespaceObject(r.Namespace, namespace), stored: r.Stored}
 	rv.matcher = matching.NewMatcher(namespaces{rv.namespace}, nil)
-	rv.attributes = admission.NewAttributesRecord(plain(current), plain(old), about.kind, namespace, about.GetName(), resource, r.Subresource,
+	rv.attributes = admission.NewAttributesRecord(plain(current), plain(old), about.kind, namespace, name, resource, r.Subresource,
 		admission.Operation(r.Operation), options, r.DryRun, &user.DefaultInfo{Name: r.User, Groups: r.Groups})
 	return rv, nil
 }
@@ -272,7 +278,7 @@ func namespaceObject(m map[string]any, name string) *corev1.Namespace {
 }
 
 func (rv *review) interfaces() admission.ObjectInterfaces {
-	return &admission.RuntimeObjectInterfaces{ObjectCreater: creater{}, ObjectTyper: scheme.Scheme, ObjectDefaulter: defaulter{}, ObjectConvertor: converter{}, EquivalentResourceMapper: equivalents{}}
+	return &admission.RuntimeObjectInterfaces{ObjectCreater: maker{}, ObjectTyper: scheme.Scheme, ObjectDefaulter: defaulter{rv.stored}, ObjectConvertor: converter{}, EquivalentResourceMapper: equivalents{}}
 }
 
 // mutate runs the mutating policies, once more where they ask for it.

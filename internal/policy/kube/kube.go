@@ -95,9 +95,12 @@ type Request struct {
 	// Group, Version, Resource and Subresource say what is asked for; Resource "" is
 	// what the object's kind is served as.
 	Group, Version, Resource, Subresource string
-	User                                  string
-	Groups                                []string
-	DryRun                                bool
+	// Name and In, its namespace, are those of what is asked for, where the object is
+	// not that itself (a subresource's); both "" are the object's.
+	Name, In string
+	User     string
+	Groups   []string
+	DryRun   bool
 }
 
 // Violation is one validation that did not hold, or could not be judged.
@@ -181,6 +184,25 @@ func (s *Set) Decide(in policy.Input) []seawall.Decision {
 	for i := range v.Violations {
 		decisions = append(decisions, v.Violations[i].decision(d))
 	}
+	if in.Request == nil && in.Workload != nil && in.Workload.Kind != "Pod" {
+		decisions = append(decisions, s.pods(&in, d)...)
+	}
+	return decisions
+}
+
+// pods tells what will be denied later: the pods of a workload that itself is let in.
+func (s *Set) pods(in *policy.Input, d seawall.Decision) []seawall.Decision {
+	r := requestOf(in)
+	r.Object, r.Stored = policy.PodOf(in.Object), false
+	v := s.Review(context.Background(), r)
+	var decisions []seawall.Decision
+	for i := range v.Violations {
+		if v.Violations[i].Deny && !v.Violations[i].Ignored {
+			d := v.Violations[i].decision(d)
+			d.Action, d.Reason = "alert", "its pods would be denied: "+d.Reason
+			decisions = append(decisions, d)
+		}
+	}
 	return decisions
 }
 
@@ -227,7 +249,7 @@ func requestOf(in *policy.Input) Request {
 	}
 	resource, _ := in.Request["resource"].(map[string]any)
 	r.Group, r.Version, r.Resource = text(resource, "group"), text(resource, "version"), text(resource, "resource")
-	r.Subresource = text(in.Request, "subResource")
+	r.Subresource, r.Name, r.In = text(in.Request, "subResource"), text(in.Request, "name"), text(in.Request, "namespace")
 	info, _ := in.Request["userInfo"].(map[string]any)
 	r.User, r.Groups = text(info, "username"), nil
 	groups, _ := info["groups"].([]any)

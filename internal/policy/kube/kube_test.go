@@ -72,6 +72,10 @@ func TestDecide(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(seawall.Decision{}, "Location")); diff != "" {
 		t.Error(diff)
 	}
+	deployment := "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {spec: {containers: [{name: a, image: a:latest}]}}}\n"
+	if got := parse(t, pods).Decide(policy.Input{Phase: policy.PhaseBuild}.About(object(t, deployment))); len(got) != 3 || got[0].Action != "alert" || got[0].Reason != "its pods would be denied: latest: a" {
+		t.Errorf("a deployment, which is let in itself: %+v", got)
+	}
 	if got := parse(t, pods).Decide(policy.Input{Phase: policy.PhaseRun}.About(object(t, pod))); len(got) > 0 {
 		t.Errorf("phase run: %+v", got)
 	}
@@ -100,6 +104,24 @@ func TestAuthorizer(t *testing.T) {
 			if d.Outcome != "failed" {
 				t.Errorf("%+v", d)
 			}
+		}
+	}
+}
+
+// TestRequest: what an admission request says goes before what its object does.
+func TestRequest(t *testing.T) {
+	text := strings.NewReplacer("operations: [CREATE], resources: [pods]", `operations: ["*"], resources: ["pods", "pods/exec"]`,
+		"size(variables.latest) == 0", "'false'", "'latest: ' + variables.latest.join(', ')",
+		"[request.operation, request.name, request.namespace, request.?subResource.orValue('-'), request.userInfo.username, string(object == null), string(oldObject == null)].join(' ')").Replace(pods)
+	for _, tt := range []struct{ request, object, want string }{
+		{"{operation: CONNECT, name: web, namespace: shop, resource: {version: v1, resource: pods}, subResource: exec, userInfo: {username: eve}}",
+			"{apiVersion: v1, kind: PodExecOptions, command: [sh]}", "CONNECT web shop exec eve false true"},
+		{"{operation: DELETE, name: web, namespace: shop, resource: {version: v1, resource: pods}, userInfo: {username: eve}}", pod, "DELETE web shop - eve true false"},
+		{"{operation: UPDATE, name: web, namespace: shop, resource: {version: v1, resource: pods}, userInfo: {username: eve}, oldObject: {apiVersion: v1, kind: Pod, metadata: {name: web, namespace: shop}, spec: {}}}", pod, "UPDATE web shop - eve false false"},
+	} {
+		in := policy.Input{Phase: policy.PhaseDeploy, Request: object(t, tt.request)}
+		if got := parse(t, text).Decide(in.About(object(t, tt.object))); len(got) == 0 || got[0].Reason != tt.want {
+			t.Errorf("%s: %+v", tt.want, got)
 		}
 	}
 }

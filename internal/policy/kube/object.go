@@ -128,26 +128,26 @@ func reshaped(a, b schema.GroupVersionKind) bool {
 	return a.Version != b.Version && slices.Contains([]string{"HorizontalPodAutoscaler", "ResourceClaim", "ResourceClaimTemplate", "ResourceSlice", "DeviceClass"}, a.Kind)
 }
 
-// creater makes objects without Go types.
-type creater struct{}
+// maker makes objects without Go types.
+type maker struct{}
 
 // New implements runtime.ObjectCreater.
-func (creater) New(kind schema.GroupVersionKind) (runtime.Object, error) {
+func (maker) New(kind schema.GroupVersionKind) (runtime.Object, error) {
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(kind)
 	return u, nil
 }
 
 // defaulter gives changed objects what their types make of them.
-type defaulter struct{}
+type defaulter struct{ stored bool }
 
 // Default implements runtime.ObjectDefaulter.
-func (defaulter) Default(in runtime.Object) {
+func (d defaulter) Default(in runtime.Object) {
 	u, ok := in.(*unstructured.Unstructured)
 	if !ok {
 		return
 	}
-	if o, err := newObject(u.Object, false); err == nil {
+	if o, err := newObject(u.Object, d.stored); err == nil {
 		u.Object = o.Object
 	}
 }
