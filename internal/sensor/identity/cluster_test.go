@@ -2,8 +2,11 @@ package identity
 
 import (
 	"bytes"
+	"context"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -12,7 +15,7 @@ import (
 	"github.com/seawall-security/seawall/test/cluster/cluster"
 )
 
-// TestContainerd asks the containerd of a real cluster about a pod that was there first.
+// TestContainerd asks the containerd and the API server of a real cluster about a pod that was there first.
 func TestContainerd(t *testing.T) {
 	c := cluster.Shared(t)
 	ns := c.Namespace(t)
@@ -40,7 +43,9 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := resolver(t, Config{CRI: NewCRI(c.Containerd())})
+	r := resolver(t, Config{CRI: NewCRI(c.Containerd()), Pod: func(ctx context.Context, namespace, name string) ([]byte, error) {
+		return c.Do(ctx, http.MethodGet, "/api/v1/namespaces/"+namespace+"/pods/"+name, "", nil)
+	}})
 	info, err := os.Stat(r.groups.path + path)
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +57,10 @@ spec:
 	}
 	if got.Namespace != ns || got.Workload != "Deployment/"+ns+"/web" || got.Name != "main" || got.Runtime != "containerd" || got.Labels["app"] != "web" || !strings.HasPrefix(got.Pod, "web-") {
 		t.Errorf("%+v", got.Container)
+	}
+	// containerd has other names for the image, too; the pod's is the one.
+	if got.Image != c.Busybox(t) || !slices.Contains(got.ImageNames, got.Image) {
+		t.Errorf("image %s of %q, want %s", got.Image, got.ImageNames, c.Busybox(t))
 	}
 	if !got.Privileged || !got.HostPID || got.HostNetwork || got.Sandbox {
 		t.Errorf("privileged %v, host PID %v, host network %v, sandbox %v", got.Privileged, got.HostPID, got.HostNetwork, got.Sandbox)
