@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"slices"
 	"sync/atomic"
@@ -39,6 +40,7 @@ type AuditLog struct {
 	Tail *auditlog.Tail
 
 	fed     chan fed
+	ended   chan struct{} // closed when Run returns
 	damaged atomic.Uint64
 }
 
@@ -49,7 +51,9 @@ type fed struct {
 }
 
 // NewAuditLog returns a source that follows tail, which may be nil, beside what it is fed.
-func NewAuditLog(tail *auditlog.Tail) *AuditLog { return &AuditLog{Tail: tail, fed: make(chan fed)} }
+func NewAuditLog(tail *auditlog.Tail) *AuditLog {
+	return &AuditLog{Tail: tail, fed: make(chan fed), ended: make(chan struct{})}
+}
 
 // Name implements Source.
 func (*AuditLog) Name() string { return seawall.SourceAudit }
@@ -63,11 +67,13 @@ func (a *AuditLog) Counters() []Counter {
 }
 
 // Feed hands entries over and returns when they have been judged. It may be called
-// concurrently, while Run runs.
+// concurrently; once Run has returned nothing is taken any more.
 func (a *AuditLog) Feed(ctx context.Context, entries []*auditlog.Entry) error {
 	batch := fed{entries, make(chan struct{})}
 	select {
 	case a.fed <- batch:
+	case <-a.ended:
+		return fmt.Errorf("the audit log is not judged any more: %w", seawall.ErrTransient)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -79,8 +85,9 @@ func (a *AuditLog) Feed(ctx context.Context, entries []*auditlog.Entry) error {
 	}
 }
 
-// Run implements Source.
+// Run implements Source. It is called once.
 func (a *AuditLog) Run(ctx context.Context, _ seawall.EventFilter, emit func(Event)) error {
+	defer close(a.ended)
 	ended := make(chan error, 1)
 	running, stop := context.WithCancel(ctx)
 	defer stop()

@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -104,6 +105,9 @@ func TestActorOfShell(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
+	}
+	if err := feed.Feed(t.Context(), nil); !errors.Is(err, seawall.ErrTransient) {
+		t.Errorf("fed after the end: %v", err)
 	}
 	var last *seawall.Incident
 	for i := range out.messages {

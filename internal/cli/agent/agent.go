@@ -44,7 +44,8 @@ func Run(ctx context.Context, env *command.Env, args []string) int {
 const exitHelp = `Exit status:
   0  done
   2  usage or configuration error, a rule file with a mistake among them
-  3  could not complete: a recording that cannot be read
+  3  could not complete: a recording that cannot be read, a sensor that fails, a kernel
+     that lacks what the sensor needs
 `
 
 func rootCommand(env *command.Env) *cobra.Command {
