@@ -144,7 +144,9 @@ func TestScan(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done, restart := make(chan struct{}), make(chan struct{}, 1)
 	go func() {
-		s.Run(ctx, func(context.Context) []schema.GroupVersionResource { return []schema.GroupVersionResource{deployments, pods} }, restart)
+		s.Run(ctx, func(context.Context) []schema.GroupVersionResource {
+			return []schema.GroupVersionResource{deployments, pods}
+		}, restart)
 		close(done)
 	}()
 	defer func() { stop(); <-done }()

@@ -17,6 +17,8 @@ func TestAdmission(t *testing.T) {
 	values := map[string]any{"server": map[string]any{"verification": map[string]any{"key": img.key}}}
 	program := buildSeawall(t)
 	install(t, c, program, values, "--insecure="+img.host, "--ca-lifetime=75s", "--certificate-lifetime=45s", "--certificate-overlap=5s")
+	r := startRotation(t, c)
+	t.Cleanup(r.end)
 	for _, step := range []struct {
 		name string
 		run  func(*testing.T, *cluster.Cluster)
@@ -25,10 +27,10 @@ func TestAdmission(t *testing.T) {
 		{"mutation", testMutation},
 		{"background", testBackground},
 		{"strange", testStrange},
-		{"repair", testRepair},
-		{"rotation", testRotation},
-		{"death", func(t *testing.T, c *cluster.Cluster) { testDeath(t, c, program) }},
 		{"library", func(t *testing.T, c *cluster.Cluster) { testLibrary(t, c, img) }},
+		{"rotation", func(t *testing.T, c *cluster.Cluster) { r.finish(t, c) }},
+		{"repair", func(t *testing.T, c *cluster.Cluster) { r.end(); testRepair(t, c) }},
+		{"death", func(t *testing.T, c *cluster.Cluster) { r.end(); testDeath(t, c, program) }},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.run(t, c) }) {
 			t.Log(logs(c))

@@ -89,11 +89,11 @@ func testLibrary(t *testing.T, c *cluster.Cluster, img images) {
 			return nil
 		})
 	}
-	testException(t, c, of("excepted", img.good))
+	testException(t, c, of("excepted", img.good), of("refused", img.host+"/shop/app"))
 }
 
 // testException: an exception lets pass what it is about, and both say so in their status.
-func testException(t *testing.T, c *cluster.Cluster, manifest string) {
+func testException(t *testing.T, c *cluster.Cluster, manifest, refused string) {
 	manifest = strings.Replace(manifest, "hostNetwork: false", "hostPID: true", 1)
 	c.Apply(t, "", `
 apiVersion: seawall.io/v1alpha1
@@ -113,6 +113,12 @@ spec: {policy: restricted-pods, owner: platform, reason: looks at processes, exp
 		}
 		return nil
 	})
+	if out, err := kubectl(t, c, manifest, "create", "-f", "-"); err != nil { // dry runs leave no trace
+		t.Errorf("%v: %s", err, out)
+	}
+	if out, err := kubectl(t, c, refused, "create", "-f", "-"); err == nil {
+		t.Errorf("not refused: %s", out)
+	}
 	c.Wait(t, "the statuses", func() error {
 		for _, path := range []string{"policies/no-latest-tag", "policies/no-host-namespaces", "namespaces/shop/policyexceptions/debugger"} {
 			o, err := c.Get(t.Context(), "/apis/seawall.io/v1alpha1/"+path)
