@@ -26,6 +26,11 @@ const ruleFile = `
 - {rule: Kill, desc: d, condition: marked and proc.args contains /respond-kill, output: "%proc.cmdline", priority: WARNING}
 - {rule: Capture, desc: d, condition: marked and proc.args contains /respond-capture, output: "%proc.cmdline", priority: WARNING}
 - {rule: Refuse, desc: d, condition: marked and proc.args contains /respond-refuse, output: "%proc.cmdline", priority: WARNING}
+- rule: Drift
+  desc: what the kernel itself refuses
+  condition: evt.type in (execve, execveat) and k8s.ns.name = NAMESPACE and proc.is_exe_upper_layer = true
+  output: "%proc.cmdline"
+  priority: WARNING
 `
 
 const policies = `
@@ -40,7 +45,7 @@ spec:
   - {name: isolate, when: finding.rule == "Isolate", action: isolate}
   - {name: kill, when: finding.rule == "Kill", action: kill-container}
   - {name: capture, when: finding.rule == "Capture", action: capture}
-  - {name: refuse, when: finding.rule == "Refuse", action: kill-process}
+  - {name: refuse, when: 'finding.rule in ["Refuse", "Drift"]', action: kill-process}
 `
 
 // account is what the agent may do: what its responses need and no more.
@@ -105,7 +110,7 @@ func newStage(t *testing.T) *stage {
 	for _, name := range []string{"delete", "isolate", "kill", "refuse", "server"} {
 		s.Wait(t, name, func() error { return s.Ready(t.Context(), s.namespace, name) })
 	}
-	s.write("rules.yaml", ruleFile)
+	s.write("rules.yaml", strings.ReplaceAll(ruleFile, "NAMESPACE", s.namespace))
 	s.write("policies.yaml", strings.ReplaceAll(policies, "NAMESPACE", s.namespace))
 	s.write("ca.crt", string(s.CA(t)))
 	token, err := s.Post(t.Context(), "/api/v1/namespaces/"+s.namespace+"/serviceaccounts/agent/token", map[string]any{"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": map[string]any{}})
@@ -248,6 +253,13 @@ func TestResponse(t *testing.T) {
 		t.Errorf("a harmless program: %q, %v", out, err)
 	}
 	s.decided("kill-process", "enforced", "refused before it started")
+
+	// A program that is not the image's is ended in the kernel.
+	out, err := s.do(name(refused), "sh", "-c", "/bin/busybox cp /bin/busybox /payload && /payload touch /respond-never; echo ended $?; /bin/busybox ls /respond-never")
+	if !strings.Contains(out, "ended 137") || !strings.Contains(out, "No such file") {
+		t.Errorf("a program of the upper layer: %q, %v", out, err)
+	}
+	s.decided("kill-process", "enforced", "before its first instruction")
 
 	_, _ = s.do(name(deleted), "touch", "/respond-delete")
 	s.decided("delete-pod", "enforced", name(deleted))
