@@ -36,9 +36,7 @@ func (e auditEvent) Subject() seawall.Subject {
 // AuditLog is the audit log of an API server as a Source: a file that is followed,
 // or what is fed to it.
 type AuditLog struct {
-	// Tail is followed; nil follows nothing.
-	Tail *auditlog.Tail
-
+	tail    *auditlog.Tail // nil: nothing is followed
 	fed     chan fed
 	ended   chan struct{} // closed when Run returns
 	damaged atomic.Uint64
@@ -52,7 +50,7 @@ type fed struct {
 
 // NewAuditLog returns a source that follows tail, which may be nil, beside what it is fed.
 func NewAuditLog(tail *auditlog.Tail) *AuditLog {
-	return &AuditLog{Tail: tail, fed: make(chan fed), ended: make(chan struct{})}
+	return &AuditLog{tail: tail, fed: make(chan fed), ended: make(chan struct{})}
 }
 
 // Name implements Source.
@@ -91,9 +89,9 @@ func (a *AuditLog) Run(ctx context.Context, _ seawall.EventFilter, emit func(Eve
 	ended := make(chan error, 1)
 	running, stop := context.WithCancel(ctx)
 	defer stop()
-	if a.Tail != nil {
+	if a.tail != nil {
 		go func() {
-			ended <- a.Tail.Run(running, func(e *auditlog.Entry) {
+			ended <- a.tail.Run(running, func(e *auditlog.Entry) {
 				if err := a.Feed(running, []*auditlog.Entry{e}); err != nil && ctx.Err() == nil {
 					a.damaged.Add(1)
 				}

@@ -39,7 +39,8 @@ type place struct {
 }
 
 // Run calls emit for every event and damaged for every line that is none, until ctx
-// ends. A file that is not there is waited for; one that cannot be read is an error.
+// ends. A file that is not there is waited for; one that cannot be read is an error,
+// and so is a place that could not be kept in the end.
 func (t *Tail) Run(ctx context.Context, emit func(*Entry), damaged func(*Damaged)) error {
 	if t.Every == 0 {
 		t.Every = 250 * time.Millisecond
@@ -58,12 +59,10 @@ func (t *Tail) Run(ctx context.Context, emit func(*Entry), damaged func(*Damaged
 			return fmt.Errorf("%s: %w", t.Path, err)
 		}
 		first = false
-		if err := t.save(); err != nil {
-			return err
-		}
+		unsaved := t.save() // tried again
 		select {
 		case <-ctx.Done():
-			return nil
+			return unsaved
 		case <-tick.C:
 		}
 	}
