@@ -213,6 +213,20 @@ func TestPod(t *testing.T) {
 	if asked != "shop/web-6d4cf56db6-x2x9z" || c.Workload != "Rollout/shop/shop-web" || c.Image != "docker.io/library/nginx:1.25" || c.Repository != "docker.io/library/nginx" || c.Tag != "1.25" || c.Digest != web.Digest {
 		t.Errorf("%s: %+v", asked, c)
 	}
+	calls := 0
+	silent := resolver(t, Config{CRI: NewCRI(serve(t, &runtime{})), Pod: func(context.Context, string, string) ([]byte, error) {
+		calls++
+		return nil, errors.New("no")
+	}})
+	for i := range uint64(3) {
+		silent.Learn(1<<44+i, "/crio-"+id1+".scope")
+		if c := settled(t, silent, 1<<44+i); c.Workload != web.Workload || c.Image != web.Image {
+			t.Errorf("without the API server: %+v", c)
+		}
+	}
+	if calls != 1 {
+		t.Errorf("an API server that does not tell was asked %d times", calls)
+	}
 	for text, broken := range map[string]bool{
 		strings.Replace(podObject, "5d97", "0000", 1): false, "{": true, "": true, strings.Repeat(" ", maxPod+1): true,
 		strings.ReplaceAll(strings.ReplaceAll(podObject, `,"controller":true`, ""), `"name":"web"`, `"name":"x"`): false,

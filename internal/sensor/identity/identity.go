@@ -50,7 +50,8 @@ type Resolver struct {
 	mu      sync.Mutex
 	known   map[uint64]*entry
 	runtime string
-	away    bool // the runtime did not answer the last time
+	away    bool      // the runtime did not answer the last time
+	refused time.Time // the API server is not asked before
 	stats   Stats
 }
 
@@ -82,6 +83,9 @@ type Stats struct {
 	// Err is the runtime's last error; nil when the last answer was one.
 	Err error
 }
+
+// refusal is how long the API server is not asked after it has not told.
+const refusal = 30 * time.Second
 
 // maxAsked bounds the containers asked for at a time.
 const maxAsked = 256
@@ -350,7 +354,10 @@ func (r *Resolver) request(ctx context.Context, place Place) (c *Container, err 
 
 // refine asks the API server about a container's pod.
 func (r *Resolver) refine(ctx context.Context, c *Container) {
-	if r.cfg.Pod == nil || c.Pod == "" {
+	r.mu.Lock()
+	wait := time.Now().Before(r.refused)
+	r.mu.Unlock()
+	if r.cfg.Pod == nil || c.Pod == "" || wait {
 		return
 	}
 	ctx, stop := context.WithTimeout(ctx, time.Second)
@@ -362,6 +369,7 @@ func (r *Resolver) refine(ctx context.Context, c *Container) {
 	if err != nil {
 		r.mu.Lock()
 		r.stats.Unrefined++
+		r.refused = time.Now().Add(refusal)
 		r.mu.Unlock()
 	}
 }
