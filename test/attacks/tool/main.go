@@ -65,6 +65,7 @@ func verbs() map[string]func([]string) error {
 
 		"udp":           udp,
 		"dns":           dns,
+		"dns-connected": dnsConnected,
 		"unix":          unixSocket,
 		"packet":        packet,
 		"reverse-shell": reverseShell,
@@ -241,19 +242,34 @@ func udp(args []string) error {
 	return nil
 }
 
-// dns sends a question to port 53 of loopback: tool dns NAME
-func dns(args []string) error {
+// question is a message of DNS that asks for a name's address.
+func question(name string) []byte {
 	q := []byte{0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0}
-	for label := range strings.SplitSeq(args[0], ".") {
+	for label := range strings.SplitSeq(name, ".") {
 		q = append(append(q, byte(len(label))), label...)
 	}
-	q = append(q, 0, 0, 1, 0, 1)
+	return append(q, 0, 0, 1, 0, 1)
+}
+
+// dns sends a question to port 53 of loopback: tool dns NAME
+func dns(args []string) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	return unix.Sendto(fd, q, 0, &unix.SockaddrInet4{Port: 53, Addr: [4]byte{127, 0, 0, 1}})
+	return unix.Sendto(fd, question(args[0]), 0, &unix.SockaddrInet4{Port: 53, Addr: [4]byte{127, 0, 0, 1}})
+}
+
+// dnsConnected does so as programs in Go do: it writes to a connected socket.
+func dnsConnected(args []string) error {
+	c, err := net.Dial("udp", "127.0.0.1:53")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.Write(question(args[0]))
+	return err
 }
 
 // unixSocket listens at a path and connects to it: tool unix PATH
