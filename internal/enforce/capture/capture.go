@@ -379,6 +379,9 @@ func list(name string, of func(string) string) (out []string) {
 	}
 	defer f.Close()
 	data, _ := io.ReadAll(io.LimitReader(f, maxFile))
+	if len(data) == 0 {
+		return nil // a kernel thread, or one that is ending
+	}
 	for s := range strings.SplitSeq(strings.TrimSuffix(string(data), "\x00"), "\x00") {
 		out = append(out, of(s))
 	}

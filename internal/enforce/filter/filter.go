@@ -18,10 +18,12 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -35,9 +37,9 @@ var object []byte
 type Config struct {
 	// Cgroup is the directory of a cgroup v2; what is below it is cut, too.
 	Cgroup string
-	// PID is a process whose network namespace is the workload's; 0 is none. The
-	// namespace of the calling process is never cut.
-	PID int
+	// PIDs are the workload's processes: the interfaces of all network namespaces they
+	// are in are cut, but never those of the calling process's. None is the cgroup alone.
+	PIDs []int
 	// Peers may open TCP connections to the workload.
 	Peers []netip.Addr
 }
@@ -110,37 +112,56 @@ func (c *Cut) attach(cfg Config, p *programs) error {
 		}
 		c.links = append(c.links, l)
 	}
-	if cfg.PID == 0 {
-		return nil
-	}
-	return c.attachInterfaces(cfg.PID, p)
+	return c.attachNamespaces(cfg.PIDs, p)
 }
 
-// attachInterfaces cuts the interfaces of a process's network namespace. A thread
-// goes there and is thrown away.
-func (c *Cut) attachInterfaces(pid int, p *programs) error {
-	ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
-	if err != nil {
-		return fmt.Errorf("network namespace of process %d: %w", pid, err)
-	}
-	defer ns.Close()
+// attachNamespaces cuts the interfaces of the processes' network namespaces. That some
+// processes have ended meanwhile is no error, that all have is one.
+func (c *Cut) attachNamespaces(pids []int, p *programs) error {
 	own, err := os.Stat("/proc/self/ns/net")
 	if err != nil {
 		return err
 	}
-	if theirs, err := ns.Stat(); err != nil || os.SameFile(own, theirs) {
-		return err
+	cut := []os.FileInfo{own}
+	gone := 0
+	for _, pid := range pids {
+		ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+			gone++
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("network namespace of process %d: %w", pid, err)
+		}
+		info, err := ns.Stat()
+		if err == nil && !slices.ContainsFunc(cut, func(other os.FileInfo) bool { return os.SameFile(other, info) }) {
+			cut = append(cut, info)
+			err = c.attachInterfaces(ns, p)
+		}
+		ns.Close()
+		if err != nil {
+			return fmt.Errorf("network namespace of process %d: %w", pid, err)
+		}
 	}
+	if gone > 0 && gone == len(pids) {
+		return fmt.Errorf("network namespace of process %d: %w", pids[0], fs.ErrNotExist)
+	}
+	return nil
+}
+
+// attachInterfaces cuts the interfaces of a network namespace. A thread goes there
+// and is thrown away.
+func (c *Cut) attachInterfaces(ns *os.File, p *programs) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		done <- func() error {
 			if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-				return fmt.Errorf("network namespace of process %d: %w", pid, err)
+				return err
 			}
 			interfaces, err := net.Interfaces()
 			if err != nil {
-				return fmt.Errorf("interfaces of process %d: %w", pid, err)
+				return fmt.Errorf("interfaces: %w", err)
 			}
 			for _, i := range interfaces {
 				if i.Flags&net.FlagLoopback != 0 {

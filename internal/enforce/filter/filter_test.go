@@ -281,7 +281,7 @@ func TestCut(t *testing.T) {
 	w.want("open 10.99.0.1:80", "ok")
 	w.want("write before", "ok")
 
-	cut, err := New(Config{Cgroup: w.cgroup.CgroupPath, PID: w.pid})
+	cut, err := New(Config{Cgroup: w.cgroup.CgroupPath, PIDs: []int{w.pid, w.pid, 1 << 30}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +339,7 @@ func linkIDs(t *testing.T, c *Cut) (ids []link.ID) {
 
 func TestPeers(t *testing.T) {
 	w := newWorld(t)
-	cut, err := New(Config{Cgroup: w.cgroup.CgroupPath, PID: w.pid, Peers: []netip.Addr{netip.MustParseAddr("10.99.0.1"), netip.MustParseAddr("fd99::1")}})
+	cut, err := New(Config{Cgroup: w.cgroup.CgroupPath, PIDs: []int{w.pid}, Peers: []netip.Addr{netip.MustParseAddr("10.99.0.1"), netip.MustParseAddr("fd99::1")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -394,7 +394,7 @@ func TestErrors(t *testing.T) {
 	c := enforcetest.New(t)
 	for name, cfg := range map[string]Config{
 		"no cgroup":  {Cgroup: filepath.Join(t.TempDir(), "none")},
-		"no process": {Cgroup: c.CgroupPath, PID: 1 << 30},
+		"no process": {Cgroup: c.CgroupPath, PIDs: []int{1 << 30}},
 	} {
 		if cut, err := New(cfg); err == nil {
 			cut.Close()
@@ -402,7 +402,7 @@ func TestErrors(t *testing.T) {
 		}
 	}
 	// The agent's own network is never cut.
-	cut, err := New(Config{Cgroup: c.CgroupPath, PID: os.Getpid()})
+	cut, err := New(Config{Cgroup: c.CgroupPath, PIDs: []int{os.Getpid()}})
 	if err != nil {
 		t.Fatal(err)
 	}

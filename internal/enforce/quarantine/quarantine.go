@@ -273,11 +273,7 @@ func (q *Quarantine) cut(k kept) error {
 	if slices.Contains(pids, os.Getpid()) {
 		return fmt.Errorf("the agent itself is in %s: %w", k.Cgroup, enforce.ErrProtected)
 	}
-	cfg := filter.Config{Cgroup: k.Cgroup, Peers: q.config.Peers}
-	if len(pids) > 0 {
-		cfg.PID = pids[0]
-	}
-	f, err := filter.New(cfg)
+	f, err := filter.New(filter.Config{Cgroup: k.Cgroup, PIDs: pids, Peers: q.config.Peers})
 	if err != nil {
 		return err
 	}
