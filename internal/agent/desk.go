@@ -190,11 +190,7 @@ func (d *desk) release(all bool) {
 			continue
 		}
 		if h.finding != nil {
-			d.observe.Lock()
-			for _, o := range d.Observers {
-				o.Complete(h.finding, &h.subject)
-			}
-			d.observe.Unlock()
+			d.complete(h.finding, &h.subject)
 			d.group.Asked(h.finding.ID, h.finding.Actor)
 		}
 		for _, m := range h.messages {

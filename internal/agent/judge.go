@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path"
+	"runtime/debug"
 
 	"github.com/seawall-security/seawall/internal/detect/rules"
 	"github.com/seawall-security/seawall/internal/policy"
@@ -20,8 +21,16 @@ type judge struct {
 	state   *rules.State
 }
 
-// event judges one event. Nothing is allocated where no rule is true.
+// event judges one event. Nothing is allocated where no rule is true. What goes wrong
+// about one event, which an intruder may have shaped, is counted and costs no other.
 func (j *judge) event(e Event) {
+	defer func() {
+		if wrong := recover(); wrong != nil {
+			if j.counters.failed.Add(1) == 1 {
+				j.Log.Error("an event could not be judged; please report this", "type", e.EventType(), "error", wrong, "stack", string(debug.Stack()))
+			}
+		}
+	}()
 	if now := j.Live.rules.Load(); now != j.rules {
 		j.rules, j.state = now, now.Engine.NewState()
 		j.limiter.buckets = nil // its keys are the old rules
@@ -70,12 +79,17 @@ func (j *judge) match(r *rules.Rule, e Event) {
 	m.finding = r.Finding(e, e.Event())
 	m.of(e)
 	j.place(&m)
-	j.observe.Lock()
-	for _, o := range j.Observers {
-		o.Complete(&m.finding, &m.subject)
-	}
-	j.observe.Unlock()
+	j.complete(&m.finding, &m.subject)
 	j.pass(m)
+}
+
+// complete lets the observers add what they know to a finding.
+func (l *Live) complete(f *seawall.Finding, s *seawall.Subject) {
+	l.observe.Lock()
+	defer l.observe.Unlock()
+	for _, o := range l.Observers {
+		o.Complete(f, s)
+	}
 }
 
 func (l *Live) pass(m match) {

@@ -413,6 +413,26 @@ func TestLiveObserver(t *testing.T) {
 	}
 }
 
+// broken is an event that is wrong inside.
+type broken struct{ happened }
+
+func (broken) Value(*seawall.FieldRef, int, *seawall.Value) bool { panic("index out of range") }
+
+// An event that breaks the judging is counted and told; the next one is judged.
+func TestLiveBrokenEvent(t *testing.T) {
+	r := start(t, LiveConfig{})
+	r.emit(broken{exec("sh", 1, web()).(happened)}, exec("sh", 2, web()))
+	r.out.wait(t, func(m *seawall.Message) bool { return m.Finding != nil })
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if n := r.out.count(func(m *seawall.Message) bool {
+		return m.Status != nil && m.Status.Name == "judge" && m.Status.Reason == "1 event could not be judged"
+	}); n != 1 {
+		t.Errorf("%+v", r.out.messages)
+	}
+}
+
 // Losses stand beside the result.
 func TestLiveLosses(t *testing.T) {
 	r := start(t, LiveConfig{})

@@ -22,6 +22,7 @@ func (l *Live) Collect(out chan<- prometheus.Metric) {
 		}
 		m.counter("events_judged_total", "Events that rules were asked about.", l.counters.judged(s.Name()).Load(), "source", s.Name())
 	}
+	m.counter("events_failed_total", "Events that could not be judged.", l.counters.failed.Load())
 	for severity, n := range l.counters.findings.all() {
 		m.counter("findings_total", "Findings told.", n, "severity", severity)
 	}

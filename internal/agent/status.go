@@ -1,9 +1,9 @@
 package agent
 
 import (
-	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +15,7 @@ import (
 type counters struct {
 	syscalls, audits   atomic.Uint64
 	excluded, overflow atomic.Uint64
+	failed             atomic.Uint64 // events that could not be judged
 	reloads            struct{ done, failed atomic.Uint64 }
 	findings, actions  tally
 	suppressed         tally
@@ -57,7 +58,7 @@ func (d *desk) statuses() {
 		var lost []string
 		for _, c := range d.sums(s) {
 			if c.N > 0 && c.Fate != FateEmitted && c.Fate != FateFiltered {
-				lost = append(lost, fmt.Sprintf("%d events %s", c.N, c.Fate))
+				lost = append(lost, plural(c.N, "event") + " " + c.Fate)
 			}
 		}
 		status := seawall.CollectorStatus{Asset: d.Live.asset.ID, Name: "sensor/" + s.Name(), Status: seawall.RunOK, Found: int(d.counters.judged(s.Name()).Load())}
@@ -67,11 +68,14 @@ func (d *desk) statuses() {
 		d.out(seawall.Message{Status: &status})
 	}
 	if n := d.counters.overflow.Load(); n > 0 {
-		d.out(seawall.Message{Status: &seawall.CollectorStatus{Asset: d.Live.asset.ID, Name: "rules", Status: seawall.RunPartial, Reason: fmt.Sprintf("%d findings came faster than they could be handled", n)}})
+		d.out(seawall.Message{Status: &seawall.CollectorStatus{Asset: d.Live.asset.ID, Name: "rules", Status: seawall.RunPartial, Reason: plural(n, "finding") + " came faster than they could be handled"}})
+	}
+	if n := d.counters.failed.Load(); n > 0 {
+		d.out(seawall.Message{Status: &seawall.CollectorStatus{Asset: d.Live.asset.ID, Name: "judge", Status: seawall.RunPartial, Reason: plural(n, "event") + " could not be judged"}})
 	}
 	suppressed := d.counters.suppressed.all()
 	for _, rule := range slices.Sorted(maps.Keys(suppressed)) {
-		d.out(seawall.Message{Status: &seawall.CollectorStatus{Asset: d.Live.asset.ID, Name: "rule/" + rule, Status: seawall.RunPartial, Reason: fmt.Sprintf("%d findings over its rate were not told", suppressed[rule])}})
+		d.out(seawall.Message{Status: &seawall.CollectorStatus{Asset: d.Live.asset.ID, Name: "rule/" + rule, Status: seawall.RunPartial, Reason: plural(suppressed[rule], "finding") + " over its rate not told"}})
 	}
 }
 
@@ -86,4 +90,11 @@ func (d *desk) sums(s Source) []Counter {
 		out = append(out, Counter{Fate: fate, N: byFate[fate]})
 	}
 	return out
+}
+
+func plural(n uint64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.FormatUint(n, 10) + " " + noun + "s"
 }
