@@ -92,6 +92,8 @@ func TestLoad(t *testing.T) {
 			if i > 0 {
 				c.Wait(t, s.name, func() error { return inForce(create(bad), i != 1) })
 			}
+			// The API server compiles policies when they are first asked: not measured.
+			measure(t, each, func() error { return create(pod) })
 			times := measure(t, each, func() error { return create(pod) })
 			s.times = append(s.times, times...)
 			s.best = max(s.best, float64(len(times))/each.Seconds())
