@@ -1,6 +1,10 @@
 package kernel
 
-import "github.com/seawall-security/seawall/internal/sensor/trace"
+import (
+	"maps"
+
+	"github.com/seawall-security/seawall/internal/sensor/trace"
+)
 
 // Short names of what the programs call places, kinds and flags of a call.
 const (
@@ -88,50 +92,78 @@ func untold() sensorCall {
 // describe tells how each call is handled and where its arguments are
 // (https://man7.org/linux/man-pages/man2/syscalls.2.html).
 func describe() map[trace.Type]sensorCall {
-	mount := paths(0, none, 1, cwd)
-	mount.Text = 2
-	fsopen := plain()
-	fsopen.Kind, fsopen.Text = uint8(sensorKindKIND_PATHS), 0
-	memfd := descriptor(ret, none).with(succeeded)
-	memfd.Path = 0
-	all := map[trace.Type]sensorCall{
+	all := describeNames()
+	maps.Copy(all, describeMounts())
+	maps.Copy(all, describeDescriptors())
+	for _, t := range []trace.Type{
+		trace.Unshare, trace.Ptrace, trace.ProcessVMReadv, trace.ProcessVMWritev, trace.PidfdOpen, trace.PidfdGetfd,
+		trace.Kill, trace.Tkill, trace.Tgkill, trace.PidfdSendSignal, trace.Bpf,
+		trace.Setuid, trace.Setgid, trace.Setreuid, trace.Setregid, trace.Setresuid, trace.Setresgid, trace.Setfsuid, trace.Setfsgid, trace.Setgroups,
+		trace.Capset, trace.Prctl, trace.IOUringSetup, trace.Userfaultfd, trace.Keyctl, trace.AddKey, trace.PerfEventOpen,
+		trace.Sethostname, trace.Settimeofday, trace.ClockSettime, trace.Personality,
+	} {
+		all[t] = plain()
+	}
+	for _, t := range []trace.Type{trace.Execve, trace.Execveat, trace.Fork, trace.Vfork, trace.Clone, trace.Clone3} {
+		all[t] = untold()
+	}
+	for t, c := range all {
+		c.Type = uint16(t)
+		all[t] = c
+	}
+	return all
+}
+
+// describeNames: calls about files by name.
+func describeNames() map[trace.Type]sensorCall {
+	return map[trace.Type]sensorCall{
 		trace.Open:           open(0, cwd, 1),
 		trace.Openat:         open(1, 0, 2),
 		trace.Openat2:        open(1, 0, 2).with(structure),
 		trace.Creat:          open(0, cwd, none),
 		trace.OpenByHandleAt: open(none, none, 2),
 
-		trace.Rename:     paths(0, cwd, 1, cwd),
-		trace.Renameat:   paths(1, 0, 3, 2),
-		trace.Renameat2:  paths(1, 0, 3, 2),
-		trace.Unlink:     path(0, cwd),
-		trace.Unlinkat:   path(1, 0),
-		trace.Rmdir:      path(0, cwd),
-		trace.Mkdir:      path(0, cwd),
-		trace.Mkdirat:    path(1, 0),
-		trace.Mknod:      path(0, cwd),
-		trace.Mknodat:    path(1, 0),
-		trace.Link:       paths(0, cwd, 1, cwd),
-		trace.Linkat:     paths(1, 0, 3, 2),
-		trace.Symlink:    paths(0, none, 1, cwd),
-		trace.Symlinkat:  paths(0, none, 2, 1),
-		trace.Chmod:      path(0, cwd),
-		trace.Fchmodat:   path(1, 0),
-		trace.Fchmodat2:  path(1, 0),
-		trace.Fchmod:     descriptor(0, none),
-		trace.Chown:      path(0, cwd),
-		trace.Lchown:     path(0, cwd),
-		trace.Fchownat:   path(1, 0),
-		trace.Fchown:     descriptor(0, none),
-		trace.Truncate:   path(0, cwd),
-		trace.Utime:      path(0, cwd),
-		trace.Utimes:     path(0, cwd),
-		trace.Futimesat:  path(1, 0),
-		trace.Utimensat:  path(1, 0),
-		trace.Setxattr:   paths(0, cwd, 1, none),
-		trace.Lsetxattr:  paths(0, cwd, 1, none),
-		trace.Chdir:      path(0, cwd),
-		trace.Chroot:     path(0, cwd),
+		trace.Rename:    paths(0, cwd, 1, cwd),
+		trace.Renameat:  paths(1, 0, 3, 2),
+		trace.Renameat2: paths(1, 0, 3, 2),
+		trace.Unlink:    path(0, cwd),
+		trace.Unlinkat:  path(1, 0),
+		trace.Rmdir:     path(0, cwd),
+		trace.Mkdir:     path(0, cwd),
+		trace.Mkdirat:   path(1, 0),
+		trace.Mknod:     path(0, cwd),
+		trace.Mknodat:   path(1, 0),
+		trace.Link:      paths(0, cwd, 1, cwd),
+		trace.Linkat:    paths(1, 0, 3, 2),
+		trace.Symlink:   paths(0, none, 1, cwd),
+		trace.Symlinkat: paths(0, none, 2, 1),
+		trace.Chmod:     path(0, cwd),
+		trace.Fchmodat:  path(1, 0),
+		trace.Fchmodat2: path(1, 0),
+		trace.Fchmod:    descriptor(0, none),
+		trace.Chown:     path(0, cwd),
+		trace.Lchown:    path(0, cwd),
+		trace.Fchownat:  path(1, 0),
+		trace.Fchown:    descriptor(0, none),
+		trace.Truncate:  path(0, cwd),
+		trace.Utime:     path(0, cwd),
+		trace.Utimes:    path(0, cwd),
+		trace.Futimesat: path(1, 0),
+		trace.Utimensat: path(1, 0),
+		trace.Setxattr:  paths(0, cwd, 1, none),
+		trace.Lsetxattr: paths(0, cwd, 1, none),
+		trace.Chdir:     path(0, cwd),
+		trace.Chroot:    path(0, cwd),
+	}
+}
+
+// describeMounts: calls that change the tree of files, and the machine.
+func describeMounts() map[trace.Type]sensorCall {
+	mount := paths(0, none, 1, cwd)
+	mount.Text = 2
+	fsopen := plain()
+	fsopen.Kind, fsopen.Text = uint8(sensorKindKIND_PATHS), 0
+	return map[trace.Type]sensorCall{
 		trace.Mount:      mount,
 		trace.Umount2:    path(0, cwd),
 		trace.MoveMount:  paths(1, 0, 3, 2),
@@ -143,7 +175,14 @@ func describe() map[trace.Type]sensorCall {
 		trace.KexecLoad:  plain(),
 		trace.Reboot:     plain(),
 		trace.InitModule: plain(),
+	}
+}
 
+// describeDescriptors: calls about what is open, and about memory.
+func describeDescriptors() map[trace.Type]sensorCall {
+	memfd := descriptor(ret, none).with(succeeded)
+	memfd.Path = 0
+	return map[trace.Type]sensorCall{
 		trace.DeleteModule:  path(0, none),
 		trace.FinitModule:   descriptor(0, none),
 		trace.KexecFileLoad: descriptor(0, none),
@@ -172,23 +211,6 @@ func describe() map[trace.Type]sensorCall {
 		trace.Dup3:       duplicate(none),
 		trace.Fcntl:      duplicate(1),
 	}
-	for _, t := range []trace.Type{
-		trace.Unshare, trace.Ptrace, trace.ProcessVMReadv, trace.ProcessVMWritev, trace.PidfdOpen, trace.PidfdGetfd,
-		trace.Kill, trace.Tkill, trace.Tgkill, trace.PidfdSendSignal, trace.Bpf,
-		trace.Setuid, trace.Setgid, trace.Setreuid, trace.Setregid, trace.Setresuid, trace.Setresgid, trace.Setfsuid, trace.Setfsgid, trace.Setgroups,
-		trace.Capset, trace.Prctl, trace.IOUringSetup, trace.Userfaultfd, trace.Keyctl, trace.AddKey, trace.PerfEventOpen,
-		trace.Sethostname, trace.Settimeofday, trace.ClockSettime, trace.Personality,
-	} {
-		all[t] = plain()
-	}
-	for _, t := range []trace.Type{trace.Execve, trace.Execveat, trace.Fork, trace.Vfork, trace.Clone, trace.Clone3} {
-		all[t] = untold()
-	}
-	for t, c := range all {
-		c.Type = uint16(t)
-		all[t] = c
-	}
-	return all
 }
 
 // ownTracepoint reports the types that no system call's exit tells.

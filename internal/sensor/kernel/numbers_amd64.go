@@ -7,6 +7,8 @@ import (
 )
 
 // nativeNumbers are the calls' numbers of this architecture.
+//
+//nolint:funlen // a table
 func nativeNumbers() []number {
 	return []number{
 		{unix.SYS_EXECVE, trace.Execve},
@@ -123,6 +125,8 @@ func nativeNumbers() []number {
 
 // compatNumbers are the numbers of 32-bit x86 (arch/x86/entry/syscalls/syscall_32.tbl),
 // some of which are for identities of 16 bits.
+//
+//nolint:funlen // a table
 func compatNumbers() []number {
 	return []number{
 		{2, trace.Fork},

@@ -7,6 +7,8 @@ import (
 )
 
 // nativeNumbers are the calls' numbers of this architecture.
+//
+//nolint:funlen // a table
 func nativeNumbers() []number {
 	return []number{
 		{unix.SYS_EXECVE, trace.Execve},
