@@ -58,7 +58,7 @@ func (d *desk) statuses() {
 		var lost []string
 		for _, c := range d.sums(s) {
 			if c.N > 0 && c.Fate != FateEmitted && c.Fate != FateFiltered {
-				lost = append(lost, plural(c.N, "event") + " " + c.Fate)
+				lost = append(lost, plural(c.N, "event")+" "+c.Fate)
 			}
 		}
 		status := seawall.CollectorStatus{Asset: d.Live.asset.ID, Name: "sensor/" + s.Name(), Status: seawall.RunOK, Found: int(d.counters.judged(s.Name()).Load())}
