@@ -62,7 +62,9 @@ type entry struct {
 	place     Place
 	pending   bool
 	again     time.Time // when to ask again, of a container that is not Known
-	gone      bool      // seen by the last sweep
+	pause     time.Duration
+	final     bool // there is nobody to ask
+	gone      bool // seen by the last sweep
 }
 
 type question struct {
@@ -146,8 +148,8 @@ func (r *Resolver) Lookup(cgroup uint64, pid uint32) (c *Container, ready bool) 
 	if e == nil {
 		e = r.first(cgroup, pid)
 	}
-	if e.container != nil && !e.container.Known && !e.pending && r.cfg.CRI != nil && time.Now().After(e.again) {
-		e.again = time.Now().Add(time.Minute)
+	if e.container != nil && !e.container.Known && !e.pending && !e.final && time.Now().After(e.again) {
+		e.postpone()
 		r.question(question{cgroup, e.place})
 	}
 	return e.container, !e.pending
@@ -189,10 +191,11 @@ func (r *Resolver) add(cgroup uint64, path string) *entry {
 	e.container.ID, e.container.PodUID = e.place.IDs[0], e.place.PodUID
 	e.container.CgroupPath = r.directory(path, e.container.ID)
 	e.container.finish()
-	e.again = time.Now().Add(time.Minute)
-	if r.cfg.CRI != nil {
-		// While the runtime is away nobody waits for it.
-		e.pending = r.question(question{cgroup, e.place}) && !r.away
+	// Docker and Podman run containers of their own beside those of Kubernetes.
+	e.final = r.cfg.CRI == nil || e.place.PodUID == "" && (e.place.Runtime == "docker" || e.place.Runtime == "podman")
+	if !e.final {
+		e.postpone()
+		e.pending = r.question(question{cgroup, e.place}) && !r.away // while the runtime is away nobody waits for it
 	}
 	return e
 }
@@ -204,7 +207,7 @@ func (r *Resolver) lost(cgroup uint64) *entry {
 	e.container = &Container{}
 	e.container.ID = "cgroup-" + strconv.FormatUint(cgroup, 10)
 	e.container.finish()
-	e.again = time.Now().Add(24 * time.Hour) // there is nothing to ask for
+	e.final = true
 	return e
 }
 
@@ -228,6 +231,12 @@ func (r *Resolver) directory(path, id string) string {
 		path = path[:end+slash]
 	}
 	return r.groups.path + path
+}
+
+// postpone sets when to ask again: after 5 s, then twice as long each time, up to 5 minutes.
+func (e *entry) postpone() {
+	e.pause = min(max(2*e.pause, 5*time.Second), 5*time.Minute)
+	e.again = time.Now().Add(e.pause)
 }
 
 // question hands a question to Run; false when too many wait there.

@@ -243,3 +243,23 @@ func TestLearn(t *testing.T) {
 		t.Errorf("a service of the host: %+v", c)
 	}
 }
+
+// TestOtherRuntimes: nobody asks, or waits for, the runtime of Kubernetes about containers of others.
+func TestOtherRuntimes(t *testing.T) {
+	testenv.Root(t)
+	r, err := New(Config{CRI: NewCRI("/nonexistent/cri.sock")}) // Run would ask; it does not run
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for path, waits := range map[string]bool{
+		"/machine.slice/libpod-" + id1 + ".scope": false, "/docker/" + id1: false, "/system.slice/docker-" + id1 + ".scope": false,
+		"/kubepods.slice/kubepods-pod5d97025f_e6f1_42b9_aab8_f04580216c05.slice/docker-" + id1 + ".scope": true, "/k8s.io/" + id1: true,
+	} {
+		clear(r.known)
+		r.Learn(1<<41, path)
+		if c, ready := r.Lookup(1<<41, 0); ready == waits || c.ID != id1 {
+			t.Errorf("%s: ready %v, %+v", path, ready, c)
+		}
+	}
+}
