@@ -27,6 +27,8 @@ type Config struct {
 	Node string
 	// CRI is the socket of the container runtime; "" is none: containers are known by their cgroups.
 	CRI string
+	// Pod gets a pod from the API server, as JSON; nil is not to ask it.
+	Pod func(ctx context.Context, namespace, name string) ([]byte, error)
 	// Attached is called once events are being recorded; nil is nothing.
 	Attached func() error
 	// Environment: rules ask for the variables of programs.
@@ -64,7 +66,7 @@ func New(cfg Config) (*Source, error) {
 		s.cri = identity.NewCRI(cfg.CRI)
 	}
 	var err error
-	if s.ids, err = identity.New(identity.Config{CRI: s.cri}); err != nil {
+	if s.ids, err = identity.New(identity.Config{CRI: s.cri, Pod: cfg.Pod}); err != nil {
 		return nil, errors.Join(fmt.Errorf("containers: %w", err), s.Close())
 	}
 	if s.stream, err = node.New(node.Config{Node: cfg.Node, Identity: s.ids}); err != nil {

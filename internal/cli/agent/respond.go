@@ -78,6 +78,20 @@ func (o *runOptions) apiServer(env *command.Env) (*pod.Config, error) {
 	return c, nil
 }
 
+// pods asks the API server about pods; nil is without one.
+func (o *runOptions) pods(env *command.Env, s *sensors) (func(ctx context.Context, namespace, name string) ([]byte, error), error) {
+	config, err := o.apiServer(env)
+	if config == nil || err != nil {
+		return nil, err
+	}
+	c, err := pod.New(*config)
+	if err != nil {
+		return nil, err
+	}
+	s.closers = append(s.closers, c.Close)
+	return c.Get, nil
+}
+
 // addresses are this node's.
 func addresses() ([]netip.Addr, error) {
 	all, err := net.InterfaceAddrs()

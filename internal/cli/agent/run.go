@@ -111,7 +111,7 @@ func run(cmd *cobra.Command, env *command.Env, o *runOptions) error {
 	cfg.Reload = o.rules.Load
 	changed := make(chan struct{})
 	cfg.Changed = changed
-	sensors, err := o.open(ctx, &cfg)
+	sensors, err := o.open(ctx, env, &cfg)
 	if err != nil {
 		return usage(cmd, err)
 	}
@@ -292,7 +292,7 @@ func (s *sensors) close() error {
 }
 
 // open opens the sources.
-func (o *runOptions) open(ctx context.Context, cfg *agent.LiveConfig) (*sensors, error) {
+func (o *runOptions) open(ctx context.Context, env *command.Env, cfg *agent.LiveConfig) (*sensors, error) {
 	s := &sensors{}
 	if slices.Contains(o.sources, rules.SourceAudit) {
 		if err := os.MkdirAll(o.state, 0o700); err != nil {
@@ -309,8 +309,12 @@ func (o *runOptions) open(ctx context.Context, cfg *agent.LiveConfig) (*sensors,
 		if prevention != nil {
 			s.collectors = append(s.collectors, prevention)
 		}
+		pods, err := o.pods(env, s)
+		if err != nil {
+			return s, errors.Join(err, s.close())
+		}
 		source, err := syscalls.New(syscalls.Config{
-			Node: cfg.Node, CRI: cmp.Or(o.cri, identity.FindSocket("/")), Attached: func() error { return o.giveUp(cfg.Log) }, Prevention: prevention, Watchers: watchers,
+			Pod: pods, Node: cfg.Node, CRI: cmp.Or(o.cri, identity.FindSocket("/")), Attached: func() error { return o.giveUp(cfg.Log) }, Prevention: prevention, Watchers: watchers,
 			Environment: cfg.Rules.Engine.Uses("proc.env") || cfg.Rules.Engine.Uses("proc.aenv"),
 		})
 		if err != nil {

@@ -94,6 +94,15 @@ func (c *Client) Close() error {
 	return nil
 }
 
+// Get is a pod as the API server has it, JSON.
+func (c *Client) Get(ctx context.Context, namespace, name string) ([]byte, error) {
+	body, err := c.do(ctx, http.MethodGet, podPath(namespace, name), "", nil)
+	if err != nil {
+		return nil, fmt.Errorf("reading pod: %w", err)
+	}
+	return body, nil
+}
+
 // Delete deletes the pod of an action. Its processes are killed after a second; the
 // name is free when the kubelet has confirmed that they are gone.
 func (c *Client) Delete(ctx context.Context, a *enforce.Action) enforce.Outcome {
@@ -195,7 +204,11 @@ func pathOf(s *seawall.Subject) (path, uid string, err error) {
 		return "", "", fmt.Errorf("no pod, or no UID of it: %w", enforce.ErrIdentity)
 	}
 	k := s.Container
-	return "/api/v1/namespaces/" + url.PathEscape(k.Namespace) + "/pods/" + url.PathEscape(k.Pod), k.PodUID, nil
+	return podPath(k.Namespace, k.Pod), k.PodUID, nil
+}
+
+func podPath(namespace, name string) string {
+	return "/api/v1/namespaces/" + url.PathEscape(namespace) + "/pods/" + url.PathEscape(name)
 }
 
 // maxAnswer bounds what is read of an answer: a pod is at most 1.5 MiB in etcd.
