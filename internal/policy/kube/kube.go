@@ -179,6 +179,9 @@ func (s *Set) Decide(in policy.Input) []seawall.Decision {
 		return append(decisions, d)
 	case v.Refused != "":
 		d.Policy, d.Reason = "MutatingAdmissionPolicy", v.Refused
+		if rest, ok := strings.CutPrefix(v.Refused, "policy '"); ok { // 'NAME' with binding …
+			d.Policy, _, _ = strings.Cut(rest, "'")
+		}
 		return append(decisions, d)
 	}
 	for i := range v.Violations {

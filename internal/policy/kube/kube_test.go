@@ -202,6 +202,36 @@ spec:
 	}
 }
 
+// TestAnnotations: audit annotations are told; one that fails denies, whatever the
+// binding's actions.
+func TestAnnotations(t *testing.T) {
+	text := strings.Replace(strings.Replace(pods, "  validations:\n", "  auditAnnotations: [{key: images, valueExpression: \"object.spec.containers.map(c, c.image).join(',')\"}, {key: none, valueExpression: 'null'}]\n  validations:\n", 1), "[Deny]", "[Audit]", 1)
+	request := kube.Request{Operation: "CREATE", Object: object(t, pod)}
+	v := parse(t, text).Review(context.Background(), request)
+	if diff := cmp.Diff(map[string]string{"pods/images": "a:latest,b:1"}, v.Annotations); diff != "" || v.Denied() != nil || len(v.Violations) != 3 {
+		t.Errorf("%s%+v", diff, v.Violations)
+	}
+	v = parse(t, strings.Replace(text, "'null'", "string(object.spec.nothing)", 1)).Review(context.Background(), request)
+	if d := v.Denied(); d == nil || d.Rule != "auditAnnotations[1]" || !strings.Contains(d.Text(), "no such key: nothing") {
+		t.Errorf("%+v", v.Violations)
+	}
+	refusing := `
+{apiVersion: admissionregistration.k8s.io/v1, kind: MutatingAdmissionPolicyBinding, metadata: {name: b}, spec: {policyName: broken}}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: broken}
+spec:
+  reinvocationPolicy: Never
+  matchConstraints: {resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]}
+  mutations: [{patchType: JSONPatch, jsonPatch: {expression: "[JSONPatch{op: 'remove', path: '/spec/nothing'}]"}}]
+`
+	got := parse(t, refusing).Decide(policy.Input{Phase: policy.PhaseDeploy}.About(object(t, pod)))
+	if len(got) != 1 || got[0].Policy != "broken" || !policy.Blocks(&got[0]) {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestMistakes: mistakes have their place.
 func TestMistakes(t *testing.T) {
 	for _, tt := range []struct{ old, new, want string }{

@@ -37,7 +37,7 @@ func mentions(text string) ([]mention, error) {
 	if issues.Err() != nil {
 		return nil, issues.Err()
 	}
-	w := &walker{info: parsed.NativeRep().SourceInfo(), found: map[int]mention{}}
+	w := &walker{chars: []rune(text), info: parsed.NativeRep().SourceInfo(), found: map[int]mention{}}
 	w.walk(parsed.NativeRep().Expr(), nil)
 	var out []mention
 	for _, m := range w.found {
@@ -48,6 +48,7 @@ func mentions(text string) ([]mention, error) {
 }
 
 type walker struct {
+	chars []rune
 	info  *ast.SourceInfo
 	found map[int]mention
 }
@@ -58,13 +59,22 @@ func (w *walker) note(e ast.Expr, bound []string, field string, asked bool) {
 	if !ok || slices.Contains(bound, name) || strings.HasPrefix(name, "@") {
 		return
 	}
-	if name == "variables" && field != "" { // one name: variables.x
+	if name == "variables" && w.has(int(at.Start), name+"."+field) { // one name: variables.x
 		name += "." + field
+	}
+	if !w.has(int(at.Start), name) {
+		return // written otherwise, as only a macro's own names are
 	}
 	m := mention{name: name, start: int(at.Start), end: int(at.Start) + len([]rune(name)), field: field, asked: asked}
 	if was, there := w.found[m.start]; !there || was.asked && !asked {
 		w.found[m.start] = m
 	}
+}
+
+// has says whether the text has a name at a place.
+func (w *walker) has(start int, name string) bool {
+	n := len([]rune(name))
+	return start+n <= len(w.chars) && string(w.chars[start:start+n]) == name
 }
 
 func (w *walker) walk(e ast.Expr, bound []string) {
