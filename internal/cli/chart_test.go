@@ -68,8 +68,11 @@ func severe(t *testing.T, report string) (out string) {
 	return out
 }
 
-// serverArgs are the arguments of the chart's container.
-func serverArgs(t *testing.T, helm manifest.Helm) []string {
+// serverArgs are the arguments of the server's container.
+func serverArgs(t *testing.T, helm manifest.Helm) []string { return podArgs(t, "Deployment", helm) }
+
+// podArgs are the arguments of the container of the chart's one object of a kind.
+func podArgs(t *testing.T, kind string, helm manifest.Helm) []string {
 	t.Helper()
 	target, err := manifest.Open([]string{chart}, manifest.Options{Helm: helm})
 	if err != nil {
@@ -81,7 +84,7 @@ func serverArgs(t *testing.T, helm manifest.Helm) []string {
 		t.Fatal(err)
 	}
 	for _, f := range facts {
-		if f.Object != nil && f.Object.Kind == "Deployment" {
+		if f.Object != nil && f.Object.Kind == kind {
 			var d struct {
 				Spec struct {
 					Template struct {
@@ -95,7 +98,7 @@ func serverArgs(t *testing.T, helm manifest.Helm) []string {
 			return d.Spec.Template.Spec.Containers[0].Args
 		}
 	}
-	t.Fatal("the chart has no Deployment")
+	t.Fatalf("the chart has no %s", kind)
 	return nil
 }
 
