@@ -357,24 +357,24 @@ func TestFailureModes(t *testing.T) {
 		return review("CREATE", o)
 	}
 	for name, tc := range map[string]struct {
-		detect func(context.Context) error
-		why    string
+		detect       func(context.Context) error
+		timeout, why string
 	}{
-		"error":    {func(context.Context) error { return errors.New("no rules") }, "no rules"},
-		"panic":    {func(context.Context) error { panic("secret detail") }, "an internal error"},
-		"deadline": {func(context.Context) error { <-t.Context().Done(); return nil }, "it took too long"},
+		"error":    {func(context.Context) error { return errors.New("no rules") }, "30s", "no rules"},
+		"panic":    {func(context.Context) error { panic("secret detail") }, "30s", "an internal error"},
+		"deadline": {func(context.Context) error { <-t.Context().Done(); return nil }, "50ms", "it took too long"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := handler(t, s, func(c *admission.Config) { c.Detectors = []detect.Detector{failing{tc.detect}} })
-			got := post(t, h, "/validate?timeout=50ms", in("shop"))
+			got := post(t, h, "/validate?timeout="+tc.timeout, in("shop"))
 			if !got.Allowed || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], tc.why) || got.AuditAnnotations["outcome"] != "failed-open" {
 				t.Errorf("open: %+v", got)
 			}
-			got = post(t, h, "/validate?timeout=50ms", in("bank"))
+			got = post(t, h, "/validate?timeout="+tc.timeout, in("bank"))
 			if got.Allowed || got.Status.Code != http.StatusServiceUnavailable || !strings.Contains(got.Status.Message, tc.why) || !strings.Contains(got.Status.Message, "closed") {
 				t.Errorf("closed: %+v", got)
 			}
-			if got = post(t, h, "/validate/open?timeout=50ms", in("bank")); !got.Allowed {
+			if got = post(t, h, "/validate/open?timeout="+tc.timeout, in("bank")); !got.Allowed {
 				t.Errorf("the open ones alone: %+v", got)
 			}
 		})
@@ -513,5 +513,40 @@ spec: {policy: pod-security, rules: [enforce], owner: o, reason: r, expires: %s,
 		if tc.labels["seawall.io/pod-security-audit"] != nil && !strings.Contains(got.AuditAnnotations["decisions"], `"rule":"audit"`) {
 			t.Errorf("%s: %+v", tc.name, got)
 		}
+	}
+}
+
+// TestSlow: who sends a review byte by byte is told that time is over, over both
+// versions of HTTP, and the connection serves on.
+func TestSlow(t *testing.T) {
+	for _, h2 := range []bool{false, true} {
+		server := httptest.NewUnstartedServer(handler(t, snapshot(t, ""), nil))
+		server.EnableHTTP2 = h2
+		server.StartTLS()
+		ask := func(timeout string, body io.Reader, length int64) int {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/validate?timeout="+timeout, body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.ContentLength = length
+			resp, err := server.Client().Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			return resp.StatusCode
+		}
+		good := review("CREATE", pod("nginx"))
+		stuck, sender := io.Pipe()
+		go func() { _, _ = sender.Write(good[:10]) }()
+		if status := ask("100ms", stuck, int64(len(good))); status != http.StatusBadRequest {
+			t.Errorf("HTTP/2 %v: %d", h2, status)
+		}
+		_ = sender.Close()
+		if status := ask("30s", bytes.NewReader(good), int64(len(good))); status != http.StatusOK {
+			t.Errorf("HTTP/2 %v, the next one: %d", h2, status)
+		}
+		server.Client().CloseIdleConnections()
+		server.Close()
 	}
 }

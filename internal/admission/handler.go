@@ -136,7 +136,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		weight = 0 // a small one is read all the same: it gets an answer by failure mode
 	}
 	release := sync.OnceFunc(func() { h.room.Release(weight) })
-	request, status, err := h.read(req)
+	request, status, err := h.read(ctx, w, req)
 	if err != nil {
 		release()
 		h.refuse(w, status, "malformed", err.Error())
@@ -174,8 +174,11 @@ func (h *Handler) timeout(req *http.Request) time.Duration {
 	return timeout - min(timeout/5, 500*time.Millisecond)
 }
 
-// read reads a review; the status is for the error.
-func (h *Handler) read(req *http.Request) (r *Request, status int, err error) {
+// read reads a review while there is time; the status is for the error.
+func (h *Handler) read(ctx context.Context, w http.ResponseWriter, req *http.Request) (r *Request, status int, err error) {
+	deadline, _ := ctx.Deadline()
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(deadline) // where there is no connection nobody is slow
 	limit := h.config.Limits.Body
 	var body []byte
 	if n := req.ContentLength; n >= 0 {
@@ -190,7 +193,11 @@ func (h *Handler) read(req *http.Request) (r *Request, status int, err error) {
 	case int64(len(body)) > limit:
 		return nil, http.StatusRequestEntityTooLarge, errors.New("the review is too large")
 	}
-	r, err = ParseReview(body)
+	_ = connection.SetReadDeadline(time.Time{})
+	err = safely(h.config.Log, func() (err error) {
+		r, err = ParseReview(body)
+		return err
+	})
 	return r, http.StatusBadRequest, err
 }
 
