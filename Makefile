@@ -47,8 +47,8 @@ load: cluster ## admission: 1,000 reviews/s for a minute at the webhook; then wh
 	$(GO) run ./bench/load
 	SEAWALL_LONG=1 $(GO) test -count=1 -v -run TestLoad ./test/cluster/load
 
-soak: cluster ## ten minutes of a cluster's ordinary life under the agent: no false alarm, flat memory
-	SEAWALL_LONG=1 $(GO) test ./test/cluster/runtime -run Silence -count=1 -v -timeout 30m
+soak: cluster ## ten minutes of a cluster's ordinary life, and Debian's servers, under the agent: no false alarm, flat memory
+	SEAWALL_LONG=1 $(GO) test ./test/cluster/runtime -run "Silence|Servers" -count=1 -v -timeout 40m
 
 image: ## reproducible multi-architecture container images with their SBOMs: dist/seawall.oci, dist/seawall-agent.oci
 	$(GO) run ./deploy/image --version '$(VERSION)' --program seawall
