@@ -43,6 +43,7 @@ func Run(ctx context.Context, env *command.Env, args []string) int {
 
 const exitHelp = `Exit status:
   0  done
+  1  files are not as they were (integrity check)
   2  usage or configuration error, a rule file with a mistake among them
   3  could not complete: a recording that cannot be read, a sensor that fails, a kernel
      that lacks what the sensor needs
