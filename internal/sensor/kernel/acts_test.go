@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -30,7 +31,7 @@ func acts() map[string]func(dir string) error {
 	return map[string]func(dir string) error{
 		"files": actFiles, "names": actNames, "mounts": actMounts, "identities": actIdentities, "control": actControl,
 		"memory": actMemory, "network": actNetwork, "dns": actDNS, "ring": actRing, "memfd": actMemfd, "overlay": actOverlay,
-		"deleted": actDeleted, "sensor": actSensor, "opens": actOpens, "maps": actMaps,
+		"deleted": actDeleted, "storm": actStorm, "cgroup": actCgroup, "sensor": actSensor, "opens": actOpens, "maps": actMaps,
 	}
 }
 
@@ -777,6 +778,79 @@ func TestFloodsAreLimitedAndCounted(t *testing.T) {
 	// Others on this machine may have been limited too.
 	if emitted == 0 || emitted > 20 || counts[trace.Openat].Limited < 40-emitted {
 		t.Errorf("emitted %d of 40, counted %+v", emitted, counts[trace.Openat])
+	}
+}
+
+func actCgroup(string) error {
+	sub := filepath.Join(os.Getenv("SEAWALL_KERNEL_EFFECT"), "sub")
+	must(os.Mkdir(sub, 0o755))
+	var st unix.Stat_t
+	must(unix.Stat(sub, &st))
+	must(os.Remove(sub))
+	return os.WriteFile("id", []byte(strconv.FormatUint(st.Ino, 10)), 0o600)
+}
+
+func TestCgroups(t *testing.T) {
+	s := newStage(t, Config{}, seawall.EventFilter{Types: []string{}})
+	t.Setenv("SEAWALL_KERNEL_EFFECT", s.cgroupDir)
+	events := s.act(t, "cgroup")
+	id, err := os.ReadFile(filepath.Join(s.dir, "id"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, typ := range []trace.Type{trace.CgroupMkdir, trace.CgroupRmdir} {
+		e := find(t, events, typ, any1)
+		if strconv.FormatUint(e.Child.Cgroup, 10) != string(id) || !strings.HasSuffix(e.Path, filepath.Base(s.cgroupDir)+"/sub") || e.Task.Cgroup != s.cgroup {
+			t.Errorf("%v of %s: %+v", typ, id, e)
+		}
+	}
+}
+
+const stormCalls = 2000
+
+// actStorm makes calls that nobody else on the machine makes.
+func actStorm(string) error {
+	for range stormCalls {
+		unix.Syscall6(unix.SYS_QUOTACTL, ^uintptr(0), path0("/no device"), 0, 0, 0, 0)
+	}
+	return nil
+}
+
+// A reader that does not keep up loses events; how many is known exactly.
+func TestLostEventsAreCounted(t *testing.T) {
+	testenv.Root(t)
+	started, ended := make(chan struct{}), make(chan struct{})
+	s, err := New(Config{Rate: -1, Buffer: 16 * os.Getpagesize(), Started: func() error { close(started); return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx, stop := context.WithCancel(context.Background())
+	done, told := make(chan error, 1), uint64(0)
+	go func() {
+		done <- s.Run(ctx, seawall.EventFilter{Types: []string{"quotactl"}}, func(e *trace.Event) {
+			<-ended
+			if e.Type == trace.Quotactl {
+				told++
+			}
+		})
+	}()
+	<-started
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), actVariable+"=storm")
+	err = cmd.Run()
+	close(ended)
+	stop()
+	if err := errors.Join(err, <-done); err != nil {
+		t.Fatal(err)
+	}
+	counts, err := s.Counters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := counts[trace.Quotactl]
+	if c.Emitted != told || c.Emitted+c.Lost != stormCalls || c.Lost == 0 || c.Limited != 0 {
+		t.Errorf("told %d of %d, counted %+v", told, stormCalls, c)
 	}
 }
 
