@@ -227,7 +227,7 @@ func (h *Handler) answer(ctx context.Context, hook webhook, r *Request, release 
 	case resp := <-done:
 		return resp
 	case <-ctx.Done():
-		return h.unjudged(hook, r, "deadline", "it took too long")
+		return h.unjudged(hook, r, "deadline", "no answer in time")
 	}
 }
 
