@@ -49,7 +49,8 @@ func testLibrary(t *testing.T, c *cluster.Cluster, img images) {
 		return nil
 	})
 	for name, image := range map[string]string{"good": img.good, "bad": img.bad, "old": img.old} {
-		if out, err := kubectl(t, c, of("new-"+name, image), "create", "-f", "-"); err != nil {
+		// The scan may be done before the second of the webhooks is asked.
+		if out, err := kubectl(t, c, of("new-"+name, image), "create", "-f", "-"); err != nil && !strings.Contains(out, "no-malware/malware") {
 			t.Errorf("an image that nobody scanned: %v: %s", err, out)
 		}
 	}
