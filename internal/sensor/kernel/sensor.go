@@ -70,7 +70,7 @@ type Sensor struct {
 }
 
 // New loads the programs into the kernel without attaching them. It needs CAP_BPF and CAP_PERFMON
-// (CAP_SYS_ADMIN before Linux 5.8), and a kernel with BTF, tp_btf and ring buffers (5.11).
+// and a kernel with BTF and what the programs call (Linux 5.15).
 func New(cfg Config) (*Sensor, error) {
 	if cfg.Buffer == 0 {
 		cfg.Buffer = defaultBuffer

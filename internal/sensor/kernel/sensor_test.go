@@ -188,7 +188,10 @@ func (s *stage) start(t *testing.T, cmd *exec.Cmd) *os.ProcessState {
 	defer d.Close()
 	var output strings.Builder
 	cmd.Stdout, cmd.Stderr = &output, &output
-	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(d.Fd())}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(d.Fd())
 	_ = cmd.Run()
 	if cmd.ProcessState == nil {
 		t.Fatalf("%v did not start", cmd)
@@ -342,6 +345,34 @@ func checkTask(t *testing.T, task *trace.Task, pid uint32) {
 	now := uint64(bootTime(t))
 	if task.Start == 0 || task.Start > now || now-task.Start > 60e9 {
 		t.Errorf("started at %d, now is %d", task.Start, now)
+	}
+}
+
+func TestNumbersInAPIDNamespace(t *testing.T) {
+	s := newStage(t, Config{}, seawall.EventFilter{Types: []string{"kill"}})
+	cmd := exec.Command("/bin/sh", "-c", "/bin/true; kill -0 $$")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNET}
+	state := s.start(t, cmd)
+	events := s.until(t, uint32(state.Pid()))
+	first := find(t, events, trace.Execve, named("/bin/sh")).Task
+	second := find(t, events, trace.Execve, named("/bin/true")).Task
+	var own, ownNet unix.Stat_t
+	if err := errors.Join(unix.Stat("/proc/self/ns/pid", &own), unix.Stat("/proc/self/ns/net", &ownNet)); err != nil {
+		t.Fatal(err)
+	}
+	if first.PID != uint32(state.Pid()) || first.VPID != 1 || first.VTID != 1 || first.VPPID != 0 || first.PPID != uint32(os.Getpid()) || first.PIDNS == uint32(own.Ino) || first.NetNS == uint32(ownNet.Ino) {
+		t.Errorf("the first: %+v", first)
+	}
+	if second.VPID != 2 || second.VPPID != 1 || second.PPID != first.PID || second.PIDNS != first.PIDNS || second.PID == 2 {
+		t.Errorf("the second: %+v", second)
+	}
+	for _, e := range events {
+		if e.Child.PID == second.PID && (e.Child.VPID != 2 || e.Ret != 2 || e.Child.PIDNS != first.PIDNS) {
+			t.Errorf("its start: %d, %+v", e.Ret, e.Child)
+		}
+	}
+	if e := find(t, events, trace.Kill, any1); e.TargetPID != 1 {
+		t.Errorf("kill: %+v", e)
 	}
 }
 
