@@ -97,7 +97,7 @@ func Image(files map[string][]byte, applets []string, all []Attack) (v1.Image, e
 		_, err := w.Write(data)
 		return err
 	}
-	links := map[string]string{"bin/[": "/bin/busybox"}
+	links := map[string]string{}
 	for _, name := range applets {
 		links["bin/"+name] = "/bin/busybox"
 	}
