@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	v1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -149,7 +150,10 @@ func (x *exporter) rule(r *policy.RuleOutline, policies map[scope]*v1.Validating
 	if r.Mutation != nil && r.Action == policy.ActionMutate {
 		return x.mutation(r)
 	}
-	s := scope{action: v1.Warn, pods: r.About != "object"}
+	s := scope{action: v1.Warn, pods: r.About != "object" || slices.Contains(r.Uses, "workload")}
+	if r.About == "object" && s.pods && (x.Match == nil || len(x.Match.Kinds) == 0) {
+		x.out.leave(x.Name, r.Name, "of objects that are no workloads it is not asked, since it names the workload")
+	}
 	switch {
 	case r.Mode == policy.ModeAudit:
 		s.action = v1.Audit
@@ -168,11 +172,23 @@ func (x *exporter) rule(r *policy.RuleOutline, policies map[scope]*v1.Validating
 	}
 	trial := p.DeepCopy()
 	trial.Spec.Validations = append(trial.Spec.Validations, v1.Validation{Expression: "!(" + when + ")", Message: messageOf(r), MessageExpression: message})
+	trial.Spec.Variables = needed(x.variables(s.pods), expressionsOf(trial.Spec.Validations)...)
 	if err := compiles(trial); err != nil {
 		return err
 	}
 	policies[s] = trial
 	return nil
+}
+
+func expressionsOf(list []v1.Validation) []string {
+	var out []string
+	for _, v := range list {
+		out = append(out, v.Expression)
+		if v.MessageExpression != "" {
+			out = append(out, v.MessageExpression)
+		}
+	}
+	return out
 }
 
 // messageOf is what is said where the message's expression fails.
@@ -263,6 +279,9 @@ func (x *exporter) translate(text string) (string, error) {
 		if name, ok := strings.CutPrefix(m.name, "variables."); ok {
 			return x.variable(m.name, name)
 		}
+		if field, ok := strings.CutPrefix(m.name, "workload."); ok {
+			return factOf(field), nil
+		}
 		switch m.name {
 		case "workload":
 			return "variables." + workloadName, nil
@@ -327,7 +346,7 @@ func (x *exporter) policy(s scope) (*v1.ValidatingAdmissionPolicy, error) {
 		TypeMeta: metav1.TypeMeta{APIVersion: v1.SchemeGroupVersion.String(), Kind: "ValidatingAdmissionPolicy"},
 		ObjectMeta: metav1.ObjectMeta{Name: x.name(s), Labels: managed(),
 			Annotations: map[string]string{"seawall.io/policy": x.Name}},
-		Spec: v1.ValidatingAdmissionPolicySpec{FailurePolicy: &failure, MatchConstraints: constraints, MatchConditions: x.conditions(), Variables: x.variables(s.pods)},
+		Spec: v1.ValidatingAdmissionPolicySpec{FailurePolicy: &failure, MatchConstraints: constraints, MatchConditions: x.conditions()},
 	}
 	if x.Description != "" {
 		p.Annotations["seawall.io/description"] = x.Description
@@ -342,20 +361,54 @@ func managed() map[string]string { return map[string]string{"app.kubernetes.io/m
 func (x *exporter) variables(workloads bool) []v1.Variable {
 	list := []v1.Variable{{Name: objectName, Expression: "object != null ? object : oldObject"}}
 	if workloads {
-		list = append(list, workloadVariables()...)
+		list = append(list, workloadVariables(x.words())...)
 	}
 	for _, d := range x.Variables {
 		if text, err := x.translate(d.Expression); err == nil {
-			found, err := mentions(text)
-			if err != nil || slices.ContainsFunc(found, func(m mention) bool {
-				return m.name == "image" || !workloads && (m.name == "variables."+workloadName || m.name == "variables."+imagesName)
-			}) {
-				continue
-			}
 			list = append(list, v1.Variable{Name: d.Name, Expression: text})
 		}
 	}
 	return list
+}
+
+// needed are the variables that expressions name, themselves or through others. Those
+// that they cannot name (of images one by one) are none of them.
+func needed(list []v1.Variable, expressions ...string) []v1.Variable {
+	var out []v1.Variable
+	for i := len(list) - 1; i >= 0; i-- { // each names only those before it
+		named := slices.ContainsFunc(expressions, func(text string) bool {
+			found, err := mentions(text)
+			return err == nil && slices.ContainsFunc(found, func(m mention) bool { return m.name == "variables."+list[i].Name })
+		})
+		if named {
+			out = append(out, list[i])
+			expressions = append(expressions, list[i].Expression)
+		}
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// words are the words of all that the policy says, "_kind" among them.
+func (x *exporter) words() map[string]bool {
+	var texts []string
+	for _, d := range x.Variables {
+		texts = append(texts, d.Expression)
+	}
+	for _, r := range x.Rules {
+		texts = append(texts, r.When, r.MessageExpression)
+		if r.Mutation != nil {
+			texts = append(texts, r.Mutation.Expression)
+		}
+	}
+	for _, e := range x.exceptions {
+		texts = append(texts, e.When)
+	}
+	words := map[string]bool{}
+	for _, w := range strings.FieldsFunc(strings.Join(texts, " "), func(c rune) bool { return c != '_' && !unicode.IsLetter(c) && !unicode.IsDigit(c) }) {
+		words[w] = true
+	}
+	return words
 }
 
 // conditions are what match and exclude say of the request.

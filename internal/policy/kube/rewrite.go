@@ -16,7 +16,8 @@ import (
 type mention struct {
 	name       string
 	start, end int // in characters
-	// field is what of the fact it asks for, "" for it as a whole.
+	// field is what of the fact it asks for, "" for it as a whole. Of variables and the
+	// workload it is part of the name: "workload.pod".
 	field string
 	// asked: only whether the field is there.
 	asked bool
@@ -59,7 +60,7 @@ func (w *walker) note(e ast.Expr, bound []string, field string, asked bool) {
 	if !ok || slices.Contains(bound, name) || strings.HasPrefix(name, "@") {
 		return
 	}
-	if name == "variables" && w.has(int(at.Start), name+"."+field) { // one name: variables.x
+	if (name == "variables" || name == "workload") && w.has(int(at.Start), name+"."+field) { // one name: variables.x
 		name += "." + field
 	}
 	if !w.has(int(at.Start), name) {

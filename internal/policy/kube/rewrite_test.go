@@ -10,11 +10,11 @@ import (
 // TestMentions: facts are found where an expression names them, and not what it binds.
 func TestMentions(t *testing.T) {
 	for text, want := range map[string]string{
-		`workload.pod[?f].orValue(false)`:                                   `<workload>.pod[?<f>].orValue(false)`,
+		`workload.pod[?f].orValue(false)`:                                   `<workload.pod>[?<f>].orValue(false)`,
 		`x.filter(image, image.tag == "latest" && object.kind == "image")`:  `<x>.filter(image, image.tag == "latest" && <object>.kind == "image")`,
 		`has(image.digest) || !has(object.spec.?a.b)`:                       `has(<image>.digest) || !has(<object>.spec.?a.b)`,
 		`variables.a + variables . b + {"k": image.?tag}`:                   `<variables.a> + <variables> . b + {"k": <image>.?tag}`,
-		`a.all(i, v, i < v && "ü" != workload.name)`:                        `<a>.all(i, v, i < v && "ü" != <workload>.name)`,
+		`a.all(i, v, i < v && "ü" != workload.name)`:                        `<a>.all(i, v, i < v && "ü" != <workload.name>)`,
 		`cel.bind(image, object.image, image + image.x) + image`:            `cel.bind(image, <object>.image, image + image.x) + <image>`,
 		"object\n  .spec // object\n  .map(object, object.a)":               "<object>\n  .spec // object\n  .map(object, object.a)",
 		`optional.of(request).optMap(r, r.name + object.name).orValue("a")`: `<optional>.of(<request>).optMap(r, r.name + <object>.name).orValue("a")`,

@@ -15,11 +15,12 @@ import (
 
 // The names of the variables that stand for our facts in exported policies.
 const (
-	objectName    = "seawallObject"
-	podName       = "seawallPod"
-	workloadName  = "seawallWorkload"
-	referenceName = "seawallReferences"
-	imagesName    = "seawallImages"
+	objectName     = "seawallObject"
+	podName        = "seawallPod"
+	containersName = "seawallContainers"
+	workloadName   = "seawallWorkload"
+	referenceName  = "seawallReferences"
+	imagesName     = "seawallImages"
 )
 
 // quoted is a text as CEL writes it.
@@ -135,35 +136,72 @@ func containerFields() []string {
 	}
 }
 
-// workloadVariables are the facts of policies about workloads and the names of their images.
-func workloadVariables() []v1.Variable {
+// factOf is a fact about the workload.
+func factOf(field string) string {
 	object, pod := "variables."+objectName, "variables."+podName
-	path := `(` + object + `.kind == "Pod" ? "spec" : ` + object + `.kind == "CronJob" ? "spec.jobTemplate.spec.template.spec" : ` +
-		object + `.kind == "PodTemplate" ? "template.spec" : "spec.template.spec")`
-	var lists, fields []string
-	for _, f := range containerFields() {
-		fields = append(fields, "?"+quoted(f)+": c.?"+f)
+	switch field {
+	case "kind":
+		return object + ".kind"
+	case "name", "namespace":
+		return object + ".?metadata.?" + field + `.orValue("")`
+	case "labels", "annotations":
+		return object + ".?metadata.?" + field + ".orValue({})"
+	case "serviceAccount":
+		return pod + `.?serviceAccountName.orValue("")`
+	case "pod":
+		return pod
+	case "containers":
+		return "variables." + containersName
 	}
-	for _, l := range [][2]string{{"initContainers", "init"}, {"containers", "container"}, {"ephemeralContainers", "ephemeral"}} {
-		lists = append(lists, pod+".?"+l[0]+`.orValue([]).transformList(i, c, {"_kind": dyn(`+quoted(l[1])+`), "_path": dyn(`+path+` + `+quoted("."+l[0]+"[")+` + string(i) + "]"), `+strings.Join(fields, ", ")+`})`)
+	return "variables." + workloadName + "." + field
+}
+
+// workloadVariables are the facts of policies about workloads and the names of their
+// images. words are those that the policy says.
+func workloadVariables(words map[string]bool) []v1.Variable {
+	object := "variables." + objectName
+	var facts []string
+	for _, f := range []string{"kind", "namespace", "name", "labels", "annotations", "serviceAccount", "pod", "containers"} {
+		facts = append(facts, quoted(f)+": dyn("+factOf(f)+")")
 	}
-	workload := `{"kind": dyn(` + object + `.kind), "namespace": dyn(` + object + `.?metadata.?namespace.orValue("")), "name": dyn(` + object + `.?metadata.?name.orValue("")), ` +
-		`"labels": dyn(` + object + `.?metadata.?labels.orValue({})), "annotations": dyn(` + object + `.?metadata.?annotations.orValue({})), ` +
-		`"serviceAccount": dyn(` + pod + `.?serviceAccountName.orValue("")), "pod": dyn(` + pod + `), "containers": dyn(` + strings.Join(lists, " + ") + `)}`
 	return []v1.Variable{
 		{Name: podName, Expression: object + `.kind == "Pod" ? ` + object + `.spec : ` + object + `.kind == "CronJob" ? ` + object + `.spec.jobTemplate.spec.template.spec : ` +
 			object + `.kind == "PodTemplate" ? ` + object + `.template.spec : ` + object + `.spec.template.spec`},
-		{Name: workloadName, Expression: workload},
+		{Name: containersName, Expression: containers(words)},
+		{Name: workloadName, Expression: "{" + strings.Join(facts, ", ") + "}"},
 		{Name: referenceName, Expression: references()},
 		{Name: imagesName, Expression: names()},
 	}
+}
+
+// containers are all of a workload's: as they are, or where the policy asks what kind one
+// is or where, made again with that and the fields that the policy names.
+func containers(words map[string]bool) string {
+	object, pod := "variables."+objectName, "variables."+podName
+	path := `(` + object + `.kind == "Pod" ? "spec" : ` + object + `.kind == "CronJob" ? "spec.jobTemplate.spec.template.spec" : ` +
+		object + `.kind == "PodTemplate" ? "template.spec" : "spec.template.spec")`
+	var fields []string
+	for _, f := range containerFields() {
+		if words[f] || f == "name" || f == "image" {
+			fields = append(fields, "?"+quoted(f)+": c.?"+f)
+		}
+	}
+	var lists []string
+	for _, l := range [][2]string{{"initContainers", "init"}, {"containers", "container"}, {"ephemeralContainers", "ephemeral"}} {
+		list := "dyn(" + pod + ".?" + l[0] + ".orValue([]))"
+		if words["_kind"] || words["_path"] {
+			list += `.transformList(i, c, {"_kind": dyn(` + quoted(l[1]) + `), "_path": dyn(` + path + ` + ` + quoted("."+l[0]+"[") + ` + string(i) + "]"), ` + strings.Join(fields, ", ") + `})`
+		}
+		lists = append(lists, list)
+	}
+	return strings.Join(lists, " + ")
 }
 
 // references takes the names of images apart: where the registry ends, the tag and the
 // digest begin.
 func references() string {
 	steps := []string{
-		"variables." + workloadName + `.containers.filter(c, c.?image.orValue("") != "").map(c, string(c.image))`,
+		"variables." + containersName + `.filter(c, c.?image.orValue("") != "").map(c, string(c.image))`,
 		`map(n, {"rest": n.split("@", 2)[0], "digest": n.contains("@") ? n.split("@", 2)[1] : ""})`,
 		`map(m, {"rest": m.rest, "digest": m.digest, "host": m.rest.contains("/") ? m.rest.split("/", 2)[0] : ""})`,
 		`map(m, m.host != "" && (m.host.contains(".") || m.host.contains(":") || m.host == "localhost") ? ` +
@@ -242,9 +280,17 @@ func (x *exporter) mutating(r *policy.RuleOutline, when string) error {
 	pods := base.Spec.MatchConstraints
 	pods.ResourceRules = pods.ResourceRules[:1]
 	pods.ResourceRules[0].Resources, pods.ResourceRules[0].Operations = []string{"pods"}, []v1.OperationType{v1.Create}
+	var expressions []string
+	for _, m := range mutations {
+		if m.JSONPatch != nil {
+			expressions = append(expressions, m.JSONPatch.Expression)
+		} else {
+			expressions = append(expressions, m.ApplyConfiguration.Expression)
+		}
+	}
 	p.Spec = v1.MutatingAdmissionPolicySpec{
 		FailurePolicy: base.Spec.FailurePolicy, MatchConstraints: pods, MatchConditions: base.Spec.MatchConditions,
-		Variables: base.Spec.Variables, Mutations: mutations, ReinvocationPolicy: v1.IfNeededReinvocationPolicy,
+		Variables: needed(x.variables(true), expressions...), Mutations: mutations, ReinvocationPolicy: v1.IfNeededReinvocationPolicy,
 	}
 	var problem error
 	_, err = compileMutating(p, func(path, message string) {
