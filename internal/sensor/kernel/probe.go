@@ -71,8 +71,8 @@ func Probe() []Feature {
 	add("cgroup connect", "refusing connections", false, yes(features.HaveProgramType(ebpf.CGroupSockAddr)))
 	add("sk_lookup", "handing connections to the proxy", false, yes(features.HaveProgramType(ebpf.SkLookup)))
 	add("fanotify permission", "refusing a program's start by its path", false, fanotify)
-	add("kprobe", "not needed; for later use", false, kprobe)
-	add("lsm", "not needed; for later use", false, lsm)
+	add("kprobe", "not used", false, kprobe)
+	add("lsm", "not used", false, lsm)
 	return all
 }
 
@@ -160,7 +160,7 @@ func cgroup2() (string, error) {
 // it even from those who have every privilege, into ebpf.ErrNotSupported.
 func refused(err error) error {
 	if all, _ := privileges(); all == everything && errors.Is(err, unix.EPERM) {
-		return fmt.Errorf("%w: %w", err, ebpf.ErrNotSupported)
+		return fmt.Errorf("refused by this kernel to one who has every privilege: %w", ebpf.ErrNotSupported)
 	}
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EOPNOTSUPP) {
 		return fmt.Errorf("%w: %w", err, ebpf.ErrNotSupported)
@@ -203,6 +203,9 @@ func kprobe() (string, error) {
 	}
 	defer p.Close()
 	l, err := link.Kprobe("vprintk", p, nil)
+	if err != nil && strings.Contains(err.Error(), "neither debugfs nor tracefs") {
+		return "", errors.New("neither debugfs nor tracefs is mounted")
+	}
 	if err != nil {
 		return "", refused(err)
 	}
