@@ -93,8 +93,9 @@ type Limits struct {
 	Timeout time.Duration
 	// Scans is how many images are scanned at once (2), Queue how many wait for it (1,000).
 	Scans, Queue int
-	// Images is how many images' verdicts, digests and signatures are kept in memory (1,000).
-	Images int
+	// Images is how many images' verdicts, digests and signatures are kept in memory (1,000),
+	// Findings how many of their findings, and again of objects' (50,000 each).
+	Images, Findings int
 }
 
 // Verdicts are those of package store that admission needs.

@@ -135,6 +135,14 @@ type found struct {
 	set *policy.Set
 }
 
+// weight is how many findings there are.
+func (f found) weight() int {
+	if f.Scan == nil {
+		return 0
+	}
+	return len(f.Findings)
+}
+
 // controls are what the detectors find about the question's object. What is applied again
 // and again, and the pods of one template, are judged once.
 func (h *Handler) controls(ctx context.Context, q *question) (*policy.Scan, error) {
@@ -196,7 +204,7 @@ func (h *Handler) detect(ctx context.Context, q *question) ([]seawall.Finding, e
 		return nil, fmt.Errorf("the object: %w", err)
 	}
 	resource := q.resource()
-	_, name, _ := cutLast(resource, "/")
+	name := resource[strings.LastIndexByte(resource, '/')+1:]
 	o := seawall.Object{APIVersion: text(q.in.Object, "apiVersion"), Kind: q.Kind, Namespace: q.in.NamespaceName, Name: name, JSON: object}
 	facts := detect.Facts{Asset: seawall.Asset{ID: "cluster:" + h.config.Cluster, Kind: seawall.AssetManifests, Name: h.config.Cluster}, Objects: []seawall.Object{o}, Now: q.in.Now}
 	var findings []seawall.Finding
@@ -219,13 +227,6 @@ func (h *Handler) detect(ctx context.Context, q *question) ([]seawall.Finding, e
 		}
 	}
 	return findings, nil
-}
-
-func cutLast(s, sep string) (before, after string, ok bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return "", s, false
 }
 
 // identity is a finding's identifier: the same for the same problem at the same place,

@@ -39,10 +39,11 @@ func New(c Config) (*Handler, error) {
 	l := &c.Limits
 	l.Body, l.InFlight, l.Timeout = cmp.Or(l.Body, 10<<20), cmp.Or(l.InFlight, max(16<<20, l.Body)), cmp.Or(l.Timeout, 10*time.Second)
 	l.Waiting, l.Scans, l.Queue, l.Images = cmp.Or(l.Waiting, 100), cmp.Or(l.Scans, 2), cmp.Or(l.Queue, 1000), cmp.Or(l.Images, 1000)
+	l.Findings = cmp.Or(l.Findings, 50_000)
 	switch {
 	case c.Policies == nil:
 		return nil, errors.New("admission: no policies")
-	case l.Body < 0 || l.InFlight < l.Body || l.Timeout < 0 || l.Waiting < 0 || l.Scans < 0 || l.Queue < 0 || l.Images < 0:
+	case l.Body < 0 || l.InFlight < l.Body || l.Timeout < 0 || l.Waiting < 0 || l.Scans < 0 || l.Queue < 0 || l.Images < 0 || l.Findings < 0:
 		return nil, fmt.Errorf("admission: limits %+v: want none below 0, and inFlight at least body: %w", *l, seawall.ErrUsage)
 	}
 	for _, pattern := range c.Exempt {
@@ -64,7 +65,7 @@ func New(c Config) (*Handler, error) {
 	if h.images, err = newImages(&h.config, h.metrics); err != nil {
 		return nil, err
 	}
-	h.found, err = newCache[found]("findings", &h.config, h.metrics)
+	h.found, err = newCache("findings", &h.config, h.metrics, found.weight)
 	return h, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -30,10 +31,14 @@ const (
 type cache[T any] struct {
 	name    string
 	entries *lru.Cache[string, entry[T]]
-	flight  singleflight.Group
-	now     func() time.Time
-	log     *slog.Logger
-	hit     func(cache string, hit bool)
+	// weigh is how many findings an answer holds, held how many all do, most how many may.
+	weigh  func(T) int
+	held   atomic.Int64
+	most   int64
+	flight singleflight.Group
+	now    func() time.Time
+	log    *slog.Logger
+	hit    func(cache string, hit bool)
 }
 
 type entry[T any] struct {
@@ -42,12 +47,27 @@ type entry[T any] struct {
 	until time.Time
 }
 
-func newCache[T any](name string, c *Config, m *metrics) (*cache[T], error) {
-	entries, err := lru.New[string, entry[T]](c.Limits.Images)
+func newCache[T any](name string, c *Config, m *metrics, weigh func(T) int) (*cache[T], error) {
+	k := &cache[T]{name: name, now: c.Now, log: c.Log, hit: m.cached, weigh: weigh, most: int64(c.Limits.Findings)}
+	var err error
+	k.entries, err = lru.NewWithEvict(c.Limits.Images, func(_ string, e entry[T]) { k.held.Add(-int64(weigh(e.value))) })
 	if err != nil {
 		return nil, fmt.Errorf("limits: images %d: %w", c.Limits.Images, err)
 	}
-	return &cache[T]{name: name, entries: entries, now: c.Now, log: c.Log, hit: m.cached}, nil
+	return k, nil
+}
+
+// nothing is the weight of answers without findings.
+func nothing[T any](T) int { return 0 }
+
+// keep keeps an answer, and lets the ones go that were not asked for the longest.
+func (c *cache[T]) keep(key string, e entry[T]) {
+	c.entries.Remove(key)
+	c.held.Add(int64(c.weigh(e.value)))
+	c.entries.Add(key, e)
+	for c.held.Load() > c.most && c.entries.Len() > 1 {
+		c.entries.RemoveOldest()
+	}
 }
 
 // get is the answer to a key: a kept one, or ask's, which says how long it may be kept.
@@ -73,7 +93,7 @@ func (c *cache[T]) get(ctx context.Context, key string, ask func(context.Context
 		}
 		e := entry[T]{value, err, c.now().Add(keep)}
 		if keep > 0 {
-			c.entries.Add(key, e)
+			c.keep(key, e)
 		}
 		return e, nil
 	})
@@ -86,7 +106,7 @@ func (c *cache[T]) get(ctx context.Context, key string, ask func(context.Context
 		var none T
 		err := errors.New("no answer in time")
 		if e, ok := c.entries.Peek(key); !ok || !c.now().Before(e.until) {
-			c.entries.Add(key, entry[T]{none, err, c.now().Add(keepError)})
+			c.keep(key, entry[T]{none, err, c.now().Add(keepError)})
 		}
 		return none, err
 	}
@@ -128,12 +148,20 @@ type verdict struct {
 	stale     bool
 }
 
+// weight is how many findings a verdict holds.
+func (v *verdict) weight() int {
+	if v == nil {
+		return 0
+	}
+	return len(v.image.Scan.Findings)
+}
+
 func newImages(c *Config, m *metrics) (*images, error) {
 	i := &images{config: c, scans: newScans(c, m)}
 	var errs [3]error
-	i.digests, errs[0] = newCache[string]("digest", c, m)
-	i.signed, errs[1] = newCache[*seawall.Verification]("signature", c, m)
-	i.verdicts, errs[2] = newCache[*verdict]("verdict", c, m)
+	i.digests, errs[0] = newCache("digest", c, m, nothing[string])
+	i.signed, errs[1] = newCache("signature", c, m, nothing[*seawall.Verification])
+	i.verdicts, errs[2] = newCache("verdict", c, m, (*verdict).weight)
 	i.scans.done = func(digest string) { i.verdicts.entries.Remove(digest) }
 	return i, errors.Join(errs[:]...)
 }

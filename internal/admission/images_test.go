@@ -24,6 +24,7 @@ import (
 type registry struct {
 	mu                         sync.Mutex
 	resolved, scanned, checked []string
+	loaded                     []string
 	verdicts                   map[string]*store.Verdict
 
 	down     error
@@ -75,6 +76,7 @@ func (r *registry) Scan(ctx context.Context, image admission.Image) (*store.Verd
 func (r *registry) Stale(*store.Verdict, time.Time) bool { return r.stale }
 
 func (r *registry) Verdict(_ context.Context, digest string) (*store.Verdict, error) {
+	r.note(&r.loaded, digest)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if v := r.verdicts[digest]; v != nil {
@@ -358,6 +360,31 @@ func TestGraceAndException(t *testing.T) {
 		got := post(t, handler(t, snapshot(t, document("p", "  exceptions: {namespaces: [shop]}\n"+kev)+exception), clock), "/validate", body)
 		if !got.Allowed || len(got.Warnings) > 0 || !strings.Contains(got.AuditAnnotations["decisions"], `"exception":"shop/e"`) {
 			t.Errorf("excepted: %+v", got)
+		}
+	})
+}
+
+// TestFindingsHeld: verdicts are kept up to a number of findings; those not asked for the
+// longest are loaded anew.
+func TestFindingsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &registry{}
+		digests := map[string]string{}
+		for _, name := range []string{"x", "y", "z"} {
+			digests[name] = "sha256:" + strings.Repeat(name, 63) + "b"
+			_ = r.PutVerdict(t.Context(), verdictOf(digests[name]))
+		}
+		h := handler(t, snapshot(t, document("p", kev)), func(c *admission.Config) { r.connect(c); c.Limits.Findings = 2 })
+		for i, step := range []struct {
+			name  string
+			loads int
+		}{{"x", 1}, {"y", 2}, {"x", 2}, {"z", 3}, {"x", 3}, {"y", 4}, {"x", 4}} {
+			if got := post(t, h, "/validate", review("CREATE", pod("r.example/a@"+digests[step.name]))); got.Allowed {
+				t.Errorf("%+v", got)
+			}
+			if n := r.count(&r.loaded); n != step.loads {
+				t.Errorf("step %d: %d verdicts loaded, want %d", i, n, step.loads)
+			}
 		}
 	})
 }
