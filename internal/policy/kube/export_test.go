@@ -169,3 +169,24 @@ func verdicts(decisions []seawall.Decision) (out []string) {
 	slices.Sort(out)
 	return out
 }
+
+func BenchmarkExported(b *testing.B) {
+	for _, name := range []string{"resource-limits", "no-host-namespaces", "trusted-registries"} {
+		text, _ := library.Text(name)
+		set := ours(b, string(text))
+		native, _ := export(b, set)
+		in := inputs(b)[0]
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				native.Decide(in)
+			}
+		})
+		b.Run(name+"/ours", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				set.Decide(in)
+			}
+		})
+	}
+}
