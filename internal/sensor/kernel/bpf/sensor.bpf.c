@@ -990,9 +990,14 @@ static __always_inline void get_args(__u64 *args, struct pt_regs *regs, int comp
 }
 #endif
 
-static __always_inline int is_resolver(struct task_struct *task, __u64 fd)
+static __always_inline __u64 resolver_key(__u64 fd)
 {
-	__u64 key = (__u64)task->tgid << 32 | (__u32)fd;
+	return bpf_get_current_pid_tgid() >> 32 << 32 | (__u32)fd;
+}
+
+static __always_inline int is_resolver(__u64 fd)
+{
+	__u64 key = resolver_key(fd);
 
 	return !!bpf_map_lookup_elem(&resolvers, &key);
 }
@@ -1000,13 +1005,24 @@ static __always_inline int is_resolver(struct task_struct *task, __u64 fd)
 // note_resolver remembers a socket that is being connected to port 53.
 static __always_inline void note_resolver(struct scratch *s)
 {
-	__u64 key = bpf_get_current_pid_tgid() >> 32 << 32 | (__u32)s->args[0];
+	__u64 key = resolver_key(s->args[0]);
 	__u16 address[2] = {};
 	__u8 yes = 1;
 
 	bpf_probe_read_user(address, sizeof(address), (void *)s->args[1]);
 	if ((address[0] == AF_INET || address[0] == AF_INET6) && __builtin_bswap16(address[1]) == PORT_DNS)
 		bpf_map_update_elem(&resolvers, &key, &yes, BPF_ANY);
+}
+
+// no_resolver forgets a descriptor that is something else by now.
+static __always_inline int no_resolver(struct scratch *s)
+{
+	__u64 key = resolver_key(s->args[0]);
+
+	if (!(s->call.flags & CALL_ANY_FD))
+		return count_filtered(s->call.type);
+	bpf_map_delete_elem(&resolvers, &key);
+	return 0;
 }
 
 SEC("tp_btf/sys_exit")
@@ -1038,7 +1054,7 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long ret)
 		return 0;
 	s->call = *c;
 	get_args(s->args, regs, compat);
-	if (c->flags & CALL_ANY_FD && !is_resolver(task, s->args[0]))
+	if (c->flags & CALL_ANY_FD && !is_resolver(s->args[0]))
 		return 0;
 	begin(s, compat ? FLAG_COMPAT : 0);
 	bpf_tail_call(ctx, &handlers, c->kind);
@@ -1238,11 +1254,11 @@ int BPF_PROG(handle_dns, struct pt_regs *regs, long ret)
 		return 0;
 	f = file_of(s->args[0]);
 	if (!f || BPF_CORE_READ(f, f_inode, i_sb, s_magic) != SOCKFS_MAGIC)
-		return 0;
+		return no_resolver(s);
 	sk = sock_of(f);
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if (family != AF_INET && family != AF_INET6)
-		return count_filtered(s->call.type);
+		return no_resolver(s);
 	if (s->call.flags & CALL_STRUCT) {
 		get_message(s, s->args[1], &name, &buffer, &len);
 	} else {
@@ -1259,7 +1275,7 @@ int BPF_PROG(handle_dns, struct pt_regs *regs, long ret)
 		port = __builtin_bswap16(claimed[1]);
 	}
 	if (port != PORT_DNS)
-		return count_filtered(s->call.type);
+		return no_resolver(s);
 	put_file((__u64)f);
 	if (name)
 		put_user_bytes(s, REC_SOCKADDR, (void *)name, 28, SOCKADDR_MAX - 1);
