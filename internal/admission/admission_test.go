@@ -412,9 +412,11 @@ func TestLikeness(t *testing.T) {
 		{replica("aaaaa", "nginx"), "Pod/shop/aaaaa", 1},
 		{replica("bbbbb", "nginx"), "Pod/shop/bbbbb", 1},
 		{replica("ccccc", "nginx:2"), "Pod/shop/ccccc", 2},
-		{map[string]any{"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": "a", "namespace": "shop"}}, "Service/shop/a", 3},
-		{map[string]any{"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": "b", "namespace": "shop"}}, "Service/shop/b", 4},
-		{map[string]any{"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": "b", "namespace": "shop", "resourceVersion": "7"}, "status": map[string]any{}}, "Service/shop/b", 4},
+		{replica("cccccc", "nginx:2"), "Pod/shop/cccccc", 3}, // no token's volume that the API server named
+		{map[string]any{"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": "a", "namespace": "shop"}}, "Service/shop/a", 4},
+		{map[string]any{"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": "b", "namespace": "shop"}}, "Service/shop/b", 5},
+		{map[string]any{"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": "b", "namespace": "shop", "resourceVersion": "7"}, "status": map[string]any{}}, "Service/shop/b", 5},
+		{pod("nginx"), "Pod/shop/web", 6},
 	} {
 		got := post(t, h, "/validate", review("CREATE", tc.object))
 		if got.Allowed || !strings.HasPrefix(got.Status.Message, tc.name+":") || d.calls != tc.calls {

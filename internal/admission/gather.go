@@ -91,7 +91,7 @@ func (h *Handler) learn(ctx context.Context, q *question) {
 				return nil
 			})
 			if err != nil {
-				image.Unscanned, image.Unreached = err.Error(), err.Error()
+				image.Unscanned, image.Unscannable, image.Unreached = err.Error(), true, err.Error()
 			}
 		}
 		if i == len(q.in.Images)-1 { // one of them needs no goroutine
@@ -167,8 +167,8 @@ func (h *Handler) controls(ctx context.Context, q *question) (*policy.Scan, erro
 const keepFindings = 10 * time.Minute
 
 // likeness is equal for objects that differ in nothing but what the API server and
-// controllers note about them; pods also in their name and the name of their token's
-// volume, since a controller makes many of one template.
+// controllers note about them; pods whose names were made up also in these and in the
+// name of their token's volume, since a controller makes many of one template.
 func likeness(object map[string]any) (string, error) {
 	alike := essence(object)
 	meta, _ := alike["metadata"].(map[string]any)
@@ -177,24 +177,32 @@ func likeness(object map[string]any) (string, error) {
 	if original, _ := object["metadata"].(map[string]any); original["ownerReferences"] != nil {
 		meta["ownerReferences"] = original["ownerReferences"] // controls look for pods that nobody owns
 	}
-	if object["kind"] == "Pod" {
+	if object["kind"] == "Pod" && text(meta, "generateName") != "" {
 		delete(meta, "name")
 	}
-	text, err := json.Marshal(alike)
+	body, err := json.Marshal(alike)
 	if err != nil {
 		return "", fmt.Errorf("the object: %w", err)
 	}
-	const token, random = "kube-api-access-", 5
-	for rest := text; ; {
-		i := bytes.Index(rest, []byte(token))
-		if i < 0 || len(rest) < i+len(token)+random {
-			break
-		}
-		rest = rest[i+len(token):]
-		clear(rest[:random])
-	}
-	sum := sha256.Sum256(text)
+	maskTokens(body)
+	sum := sha256.Sum256(body)
 	return string(sum[:]), nil
+}
+
+// maskTokens takes out of JSON what is random in the names of tokens' volumes.
+func maskTokens(body []byte) {
+	const name, random = `"kube-api-access-`, 5
+	for {
+		i := bytes.Index(body, []byte(name))
+		if i < 0 || len(body) <= i+len(name)+random {
+			return
+		}
+		body = body[i+len(name):]
+		letters := bytes.IndexFunc(body, func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') })
+		if letters == random && body[random] == '"' {
+			clear(body[:random])
+		}
+	}
 }
 
 // detect has all detectors judge the question's object.
