@@ -72,7 +72,18 @@ func (f *admissionFlags) check() error {
 	case f.keep < time.Hour:
 		return fmt.Errorf("--keep %s: want 1h or more", f.keep)
 	}
+	for _, namespace := range f.exclude {
+		if !isLabel(namespace) {
+			return fmt.Errorf("--exclude-namespaces %s: want names of namespaces, not patterns: the API server leaves them out by name", namespace)
+		}
+	}
 	return checkLocal(f.localListen)
+}
+
+// isLabel says whether a text is a DNS label, as names of namespaces are (RFC 1123).
+func isLabel(s string) bool {
+	const most = 63
+	return s != "" && len(s) <= most && !strings.ContainsFunc(s, func(c rune) bool { return c != '-' && (c < 'a' || c > 'z') && (c < '0' || c > '9') })
 }
 
 // ownNamespace is the flag's, else the pod's.

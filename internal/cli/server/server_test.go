@@ -55,6 +55,7 @@ func TestMistakes(t *testing.T) {
 		{"--roles admission --url http://a", "--url"},
 		{"--roles admission --background-interval 1s", "--background-interval"},
 		{"--roles admission --keep 1m", "--keep"},
+		{"--roles admission --exclude-namespaces kube-*", "not patterns"},
 		{"--roles admission --local-listen :8081", "loopback"},
 		{"--roles admission --namespace a", "no cluster"},
 		{"--roles admission", "which namespace"},
