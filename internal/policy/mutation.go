@@ -195,8 +195,7 @@ func (p *Policy) mutate(in Input, first bool, decisions []seawall.Decision) (map
 		if r.Mutation == nil || r.actions[in.Phase] != ActionMutate {
 			continue
 		}
-		current := in.About(in.Object)
-		current.NamespaceName = in.NamespaceName
+		current := in.as(in.Object)
 		c := p.cases(&current, nil)
 		if !p.concerns(&current, current.Images) && r.subject != subjectImage {
 			continue
@@ -213,13 +212,30 @@ func (p *Policy) mutate(in Input, first bool, decisions []seawall.Decision) (map
 	return in.Object, decisions
 }
 
+// as is the input with its object in another form: what is known of images stays known
+// of those that it still names.
+func (in *Input) as(object map[string]any) Input {
+	out := in.About(object)
+	out.NamespaceName = in.NamespaceName
+	for i := range out.Images {
+		image := &out.Images[i]
+		for _, known := range in.Images {
+			if known.Name == image.Name {
+				known.Field = image.Field
+				*image = known
+				break
+			}
+		}
+	}
+	return out
+}
+
 // judgeMutation notes what a mutating rule would do about the input's workload.
 func (c *cases) judgeMutation(r *Rule) {
 	if c.in.Workload == nil || r.Mutation.Templates == "ignore" && c.in.Workload.Kind != "Pod" {
 		return
 	}
-	about := c.in.About(PodOf(c.in.Object))
-	about.NamespaceName = c.in.NamespaceName
+	about := c.in.as(PodOf(c.in.Object))
 	inner := c.policy.cases(&about, c.observe)
 	_, d := inner.mutation(r)
 	if d == nil {

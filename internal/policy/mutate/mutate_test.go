@@ -227,6 +227,26 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestFacts: what is known of an image decides about mutations, too, of a template's as well.
+func TestFacts(t *testing.T) {
+	s := set(t, "", "  - name: r\n    when: \"!image.signed\"\n    action: mutate\n    mutate: {labels: {unsigned: \"yes\"}}\n")
+	template := object(t, "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {spec: {containers: [{name: a, image: nginx}]}}}\n")
+	for signed, want := range map[bool]int{true: 0, false: 1} {
+		in := input(object(t, strings.Replace(pod, "registry.example.org/b@"+digest, "nginx:1.25", 1)))
+		for i := range in.Images {
+			in.Images[i].Signed = &signed
+		}
+		if _, decisions := s.Mutate(in); len(decisions) != want {
+			t.Errorf("signed %v: %+v", signed, decisions)
+		}
+		in = input(template)
+		in.Images[0].Signed = &signed
+		if decisions := s.Decide(in); len(decisions) != want {
+			t.Errorf("a template, signed %v: %+v", signed, decisions)
+		}
+	}
+}
+
 // TestLoad: mistakes are told when the policy is read, with their place.
 func TestLoad(t *testing.T) {
 	for mutation, want := range map[string]string{
