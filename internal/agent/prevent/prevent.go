@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"path"
 	"strconv"
@@ -237,12 +236,15 @@ func (p *Prevention) known(m mounts) bool {
 // request is for mounts to be watched, those of a process.
 type request struct {
 	mounts
-	pid       uint32
-	directory string // of the cgroup
+	pid, parent uint32
+	directory   string // of the cgroup
 }
 
 func (p *Prevention) watchMounts(r request) {
-	err := p.guard.Watch(int(r.pid))
+	err := permission.ErrNode
+	if !p.outside(r) {
+		err = p.guard.Watch(int(r.pid))
+	}
 	var partly seawall.Incomplete
 	if !errors.As(err, &partly) && gone(err) {
 		err = p.watchOther(r)
@@ -255,10 +257,18 @@ func (p *Prevention) watchMounts(r request) {
 		p.mu.Lock()
 		delete(p.mounts, r.mounts) // the next exec tries again
 		p.mu.Unlock()
-		if !gone(err) {
+		if !gone(err) && !errors.Is(err, permission.ErrNode) {
 			p.config.Log.Warn("mounts are not watched: programs there are judged after they have started", "error", err)
 		}
 	}
+}
+
+// outside says whether the mounts are still those of who starts the container: its
+// parent has them, too, and is not in it.
+func (p *Prevention) outside(r request) bool {
+	cgroup, err := p.identity.Of(r.parent)
+	var ns unix.Stat_t
+	return err == nil && cgroup != r.cgroup && unix.Stat(fmt.Sprintf("/proc/%d/ns/mnt", r.parent), &ns) == nil && uint32(ns.Ino) == r.namespace
 }
 
 // watchOther watches the mounts by another process that has them: the one that was
@@ -293,10 +303,13 @@ func (p *Prevention) Seen(e *node.Event) {
 		s = p.enforce(now, s, e)
 		p.seen[e.Task.Cgroup] = s
 	}
+	if e.Type == trace.Mount || e.Type == trace.MoveMount {
+		delete(p.mounts, mounts{e.Task.Cgroup, e.Task.MountNS}) // there may be new ones
+	}
 	exec := (e.Type == trace.Execve || e.Type == trace.Execveat) && e.Ret >= 0
 	if m := (mounts{e.Task.Cgroup, e.Task.MountNS}); exec && s.watched && p.guard != nil && !p.mounts[m] {
 		select {
-		case p.watch <- request{m, e.Task.PID, e.Container.CgroupPath}:
+		case p.watch <- request{m, e.Task.PID, e.Task.PPID, e.Container.CgroupPath}:
 			p.mounts[m] = true
 		default: // the next exec tries again
 		}
@@ -315,7 +328,7 @@ func (p *Prevention) enforce(now *prepared, before sight, e *node.Event) sight {
 	if !p.concerned(&e.Container.Container) {
 		return s
 	}
-	for i, d := range now.Engine.Denials(e, func(r *rules.Rule) bool { return p.kills(now, r, e, true) }) {
+	for i, d := range now.Engine.Denials(e, func(r *rules.Rule) bool { return p.kills(now, r, e) }) {
 		s.denied = true
 		if len(d.UIDs) > 0 && !hostUsers(e) {
 			d.UIDs = nil // rules ask for the container's users, the kernel for the host's: such a rule acts after
@@ -325,7 +338,7 @@ func (p *Prevention) enforce(now *prepared, before sight, e *node.Event) sight {
 		}
 	}
 	for r := range now.refusable {
-		if p.kills(now, r, e, false) {
+		if p.mayKill(now, r, e) {
 			s.watched = true
 			break
 		}
@@ -356,17 +369,23 @@ func (p *Prevention) concerned(c *seawall.Container) bool {
 	return spared.Judge(enforce.KillProcess, &seawall.Subject{Container: c}, time.Now()).Do
 }
 
-// kills says whether policies kill for a rule in a container; surely: whatever the
-// event will be, else with some event.
-func (p *Prevention) kills(now *prepared, r *rules.Rule, e *node.Event, surely bool) bool {
+// mayKill says whether policies kill for a rule in a container with some event.
+func (p *Prevention) mayKill(now *prepared, r *rules.Rule, e *node.Event) bool {
+	f := finding(r, e, nil)
+	for _, o := range now.Observe(&p.config.Node, &f, &e.Container.Container, time.Now()) {
+		if o.Rule.Action(policy.PhaseRun) == enforce.KillProcess && (o.Matched || doubtful(o)) {
+			return true
+		}
+	}
+	return false
+}
+
+// kills says whether policies kill for a rule in a container, whatever the event is.
+func (p *Prevention) kills(now *prepared, r *rules.Rule, e *node.Event) bool {
 	f := finding(r, e, nil)
 	doubt := map[string]bool{}
-	if surely {
-		for _, o := range now.Observe(&p.config.Node, &f, &e.Container.Container, time.Now()) {
-			if o.Err != nil || strings.Contains(o.Rule.When, "finding.e") || strings.Contains(o.Rule.When, "variables.") {
-				doubt[o.Rule.Name] = true
-			}
-		}
+	for _, o := range now.Observe(&p.config.Node, &f, &e.Container.Container, time.Now()) {
+		doubt[o.Rule.Name] = doubt[o.Rule.Name] || doubtful(o)
 	}
 	for _, d := range now.Decide(&p.config.Node, &f, &e.Container.Container, time.Now()) {
 		if d.Action == enforce.KillProcess && d.Outcome == policy.OutcomeEnforced && !doubt[d.Rule] {
@@ -374,6 +393,12 @@ func (p *Prevention) kills(now *prepared, r *rules.Rule, e *node.Event, surely b
 		}
 	}
 	return false
+}
+
+// doubtful: the event may make another answer of it (finding.event, finding.evidence,
+// or variables that may name them).
+func doubtful(o *policy.Observed) bool {
+	return o.Err != nil || strings.Contains(o.Rule.When, "finding.e") || strings.Contains(o.Rule.When, "variables.")
 }
 
 // judge says whether an exec is refused. Its event is emitted when it is.
@@ -447,5 +472,5 @@ func (p *Prevention) sweep() {
 		}
 		delete(p.seen, cgroup)
 	}
-	maps.DeleteFunc(p.mounts, func(m mounts, _ bool) bool { _, there := p.seen[m.cgroup]; return !there })
+	clear(p.mounts) // scan watches them again, with those that are new
 }

@@ -2,6 +2,7 @@ package prevent_test
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -162,6 +163,32 @@ func supported(t *testing.T) {
 	testenv.Root(t)
 	if err := permission.Probe(); err != nil {
 		t.Skipf("this kernel refuses no programs: %v", err)
+	}
+}
+
+// TestAgain: a container is watched also when the kernel gives it numbers that an
+// ended one had.
+func TestAgain(t *testing.T) {
+	supported(t)
+	name := "p" + strings.ToLower(rand.Text()[:12])
+	p, _ := watched(t, "", strings.Replace(killPolicy, `finding.asset == "container:CONTAINER" && finding.rule in ["drift", "payload"]`, `finding.rule == "told" && finding.event.fields["proc.pname"] == "`+name+`"`, 1), respond.Config{})
+	for range 4 {
+		t.Run("", func(t *testing.T) {
+			c := enforcetest.NewShell(t)
+			c.Run("cp /bin/touch told; cp /bin/bash " + name)
+			for i := 0; ; i++ {
+				if said := c.Run("rm -f effect; ./" + name + " -c './told effect; true'"); strings.Contains(said, "Operation not permitted") {
+					break
+				}
+				if i == 500 {
+					t.Fatalf("not watched: %+v", p.Counts())
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			if c.Run("test -e effect") == "== 0" {
+				t.Error("the refused program has had its effect")
+			}
+		})
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -91,19 +92,28 @@ func Probe() error {
 	return nil
 }
 
+// ErrNode: the process has the mounts of the node or of the agent, which are never
+// watched: a container's runtime has, before it becomes the container.
+var ErrNode = errors.New("its mounts are the node's")
+
 // Watch marks the mounts of a process's mount namespace that programs can be executed
-// from. The marks end with the mounts.
+// from. The marks end with the mounts; marking again adds those that are new.
 func (g *Guard) Watch(pid int) error {
-	own, err := os.Stat("/proc/self/ns/mnt")
-	if err != nil {
-		return err
-	}
 	theirs, err := os.Stat(fmt.Sprintf("/proc/%d/ns/mnt", pid))
 	if err != nil {
 		return fmt.Errorf("mounts of process %d: %w", pid, err)
 	}
-	if os.SameFile(own, theirs) {
-		return fmt.Errorf("process %d has the agent's own mounts: they are not watched", pid)
+	for _, spared := range []string{"self", "1"} {
+		ns, err := os.Stat("/proc/" + spared + "/ns/mnt")
+		if errors.Is(err, fs.ErrPermission) && spared == "1" {
+			continue // a sandbox whose first process is out of reach, and so its mounts
+		}
+		if err != nil {
+			return fmt.Errorf("mounts of the node: %w", err)
+		}
+		if os.SameFile(ns, theirs) {
+			return fmt.Errorf("process %d: %w", pid, ErrNode)
+		}
 	}
 	points, err := mountPoints(pid)
 	if err != nil {
@@ -173,7 +183,8 @@ func (g *Guard) Run(ctx context.Context) error {
 	}
 }
 
-// answer judges one event. It answers at the deadline where judging takes longer,
+// answer judges one event; those of loaders and interpreters, which the kernel opens
+// for a program that was judged, are allowed uncounted. It answers at the deadline where judging takes longer,
 // and closes the event's descriptor, which the answer names, only after that.
 func (g *Guard) answer(e *unix.FanotifyEventMetadata) {
 	fd := int(e.Fd)
@@ -181,7 +192,9 @@ func (g *Guard) answer(e *unix.FanotifyEventMetadata) {
 	var answered sync.Once
 	respond := func(count *atomic.Uint64, response uint32) {
 		answered.Do(func() {
-			count.Add(1)
+			if count != nil {
+				count.Add(1)
+			}
 			r := unix.FanotifyResponse{Fd: e.Fd, Response: response}
 			// It fails when the Guard has been closed: then all is allowed.
 			_, _ = g.file.Write(unsafe.Slice((*byte)(unsafe.Pointer(&r)), unsafe.Sizeof(r)))
@@ -195,7 +208,16 @@ func (g *Guard) answer(e *unix.FanotifyEventMetadata) {
 	}()
 	g.slots <- struct{}{}
 	defer func() { <-g.slots }()
-	switch refuse, judged := g.judge(int(e.Pid), fd); {
+	exec, err := readExec(int(e.Pid), fd)
+	if errors.Is(err, errNotThat) {
+		respond(nil, unix.FAN_ALLOW)
+		return
+	}
+	refuse, judged := false, false
+	if err == nil && exec.PID != os.Getpid() {
+		refuse, judged = g.config.Judge(exec)
+	}
+	switch {
 	case !judged:
 		respond(&g.unread, unix.FAN_ALLOW)
 	case refuse:
@@ -203,13 +225,4 @@ func (g *Guard) answer(e *unix.FanotifyEventMetadata) {
 	default:
 		respond(&g.allowed, unix.FAN_ALLOW)
 	}
-}
-
-// judge says whether to refuse, and whether it could be judged at all.
-func (g *Guard) judge(tid, fd int) (refuse, judged bool) {
-	exec, err := readExec(tid, fd)
-	if err != nil || exec.PID == os.Getpid() {
-		return false, false
-	}
-	return g.config.Judge(exec)
 }
