@@ -7,7 +7,7 @@ import (
 
 	"github.com/seawall-security/seawall/internal/cli/command"
 	"github.com/seawall-security/seawall/internal/policy"
-	"github.com/seawall-security/seawall/internal/policy/kube"
+	"github.com/seawall-security/seawall/internal/policy/export"
 )
 
 func (c *commands) exportCommand() *cobra.Command {
@@ -26,7 +26,7 @@ why. Exceptions are written in as they are now; export again when they end.`,
 			if err != nil {
 				return err
 			}
-			exported, err := kube.Export(set, c.Now())
+			exported, err := export.Kubernetes(set, c.Now())
 			if err != nil {
 				return err
 			}

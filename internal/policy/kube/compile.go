@@ -1,12 +1,15 @@
 package kube
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
+
+	v1 "k8s.io/api/admissionregistration/v1"
 
 	"github.com/seawall-security/seawall/internal/policy"
 )
@@ -39,6 +42,31 @@ var position = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(
 func mistake(doc policy.Source, path, message string) error {
 	place, message := placed(doc, path, message)
 	return place.Errorf("%s: %w", path, errors.New(message))
+}
+
+// CheckValidating compiles a policy as the API server does and gives the first mistake:
+// "spec.validations[0].expression: …".
+func CheckValidating(p *v1.ValidatingAdmissionPolicy) error {
+	var first error
+	_, err := compileValidating(p, firstOf(&first))
+	return cmp.Or(err, first)
+}
+
+// CheckMutating is CheckValidating for mutating policies.
+func CheckMutating(p *v1.MutatingAdmissionPolicy) error {
+	var first error
+	_, err := compileMutating(p, firstOf(&first))
+	return cmp.Or(err, first)
+}
+
+func firstOf(first *error) func(path, message string) {
+	return func(path, message string) {
+		if m := position().FindStringSubmatch(message); m != nil {
+			message = m[3]
+		}
+		line, _, _ := strings.Cut(message, "\n")
+		*first = cmp.Or(*first, fmt.Errorf("%s: %s", path, strings.TrimSuffix(line, " (in container '')")))
+	}
 }
 
 // placed is where a compiler's message is about, and what it says.

@@ -16,7 +16,7 @@
 // particular (User), and a policy that asks the authorizer has not been judged. Objects
 // that policies take as parameters (paramKind) are documents beside them.
 //
-// Export is the other way round: our policies as Kubernetes' (export.go).
+// Package export is the other way round: our policies as Kubernetes'.
 package kube
 
 import (

@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"github.com/seawall-security/seawall/internal/policy"
-	"github.com/seawall-security/seawall/internal/policy/kube"
+	exports "github.com/seawall-security/seawall/internal/policy/export"
 	"github.com/seawall-security/seawall/internal/testenv"
 	"github.com/seawall-security/seawall/test/cluster/cluster"
 )
@@ -237,7 +237,7 @@ func export(t *testing.T, c *cluster.Cluster, file string) func() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	exported, err := kube.Export(set, time.Now())
+	exported, err := exports.Kubernetes(set, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

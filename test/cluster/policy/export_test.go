@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seawall-security/seawall/internal/policy"
+	"github.com/seawall-security/seawall/internal/policy/export"
 	"github.com/seawall-security/seawall/internal/policy/kube"
 	"github.com/seawall-security/seawall/internal/policy/library"
 	"github.com/seawall-security/seawall/internal/policy/mutate"
@@ -40,7 +41,7 @@ func exported() map[string]string {
 }
 
 // bindTo makes bindings count in the namespaces of a group only, and names objects apart.
-func bindTo(t *testing.T, e *kube.Exported, prefix, group string) []map[string]any {
+func bindTo(t *testing.T, e *export.Policies, prefix, group string) []map[string]any {
 	t.Helper()
 	var list []map[string]any
 	for _, o := range e.Objects {
@@ -78,7 +79,7 @@ func TestExported(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := kube.Export(set, time.Now())
+		e, err := export.Kubernetes(set, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +161,7 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := kube.Export(set, time.Now())
+	e, err := export.Kubernetes(set, time.Now())
 	if err != nil || len(e.Objects) != 6 {
 		t.Fatalf("%v, %d objects, %q", err, len(e.Objects), e.LeftOut)
 	}

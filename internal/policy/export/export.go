@@ -1,4 +1,14 @@
-package kube
+// Package export says our policies in Kubernetes' own language, ValidatingAdmissionPolicy
+// and MutatingAdmissionPolicy, so that they hold inside the API server while no Seawall
+// runs.
+//
+//	policy.Set -> Kubernetes -> Policies (objects, and what was left out) -> YAML
+//
+// An expression is carried over as its author wrote it: the facts that it names are
+// replaced where they stand (rewrite.go) by what the API server has, or by variables that
+// make ours of that (translate.go). Each result is compiled as the API server does;
+// what does not compile is left out, and told.
+package export
 
 import (
 	"bytes"
@@ -15,10 +25,11 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/seawall-security/seawall/internal/policy"
+	"github.com/seawall-security/seawall/internal/policy/kube"
 )
 
-// Exported is what of our policies Kubernetes can hold itself.
-type Exported struct {
+// Policies is what of our policies Kubernetes can hold itself.
+type Policies struct {
 	// Objects are policies and their bindings.
 	Objects []any
 	// LeftOut says of each rule that is not among them why, and what those that are
@@ -27,7 +38,7 @@ type Exported struct {
 }
 
 // YAML is the objects as documents.
-func (e *Exported) YAML() ([]byte, error) {
+func (e *Policies) YAML() ([]byte, error) {
 	var out bytes.Buffer
 	for _, o := range e.Objects {
 		text, err := yaml.Marshal(o)
@@ -40,16 +51,15 @@ func (e *Exported) YAML() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// Export says our policies of the phase deploy in Kubernetes' own language: rules about
-// objects, workloads and the names of images, as ValidatingAdmissionPolicy, and about what
+// Kubernetes exports the policies of the phase deploy: rules about objects, workloads and the names of images, as ValidatingAdmissionPolicy, and about what
 // they change in pods as MutatingAdmissionPolicy, each with a binding. Every expression
 // is compiled as the API server does. Rules about findings, what is in images and who
 // signed them need more than the API server knows and are left out.
 //
 // Exceptions that count now are written into the policies, without their end, since
 // these know no time: export again when they end.
-func Export(set *policy.Set, now time.Time) (*Exported, error) {
-	e := &Exported{}
+func Kubernetes(set *policy.Set, now time.Time) (*Policies, error) {
+	e := &Policies{}
 	for _, p := range set.Policies {
 		if !p.Uses(policy.PhaseDeploy) {
 			e.leave(p.Name, "", "it is not for the phase deploy")
@@ -63,7 +73,7 @@ func Export(set *policy.Set, now time.Time) (*Exported, error) {
 	return e, nil
 }
 
-func (e *Exported) leave(policyName, rule, why string) {
+func (e *Policies) leave(policyName, rule, why string) {
 	name := "policy " + policyName
 	if rule != "" {
 		name += ", rule " + rule
@@ -75,7 +85,7 @@ func (e *Exported) leave(policyName, rule, why string) {
 type exporter struct {
 	policy.Outline
 	exceptions []policy.ExceptionOutline
-	out        *Exported
+	out        *Policies
 }
 
 // scope is what a policy of Kubernetes is asked about: rules of one scope and one action
@@ -126,7 +136,9 @@ type untranslatable struct{ why string }
 
 func (u *untranslatable) Error() string { return u.why }
 
-func no(format string, args ...any) error { return &untranslatable{fmt.Sprintf(format, args...)} }
+func no(format string, args ...any) error {
+	return &untranslatable{fmt.Errorf(format, args...).Error()}
+}
 
 func (x *exporter) name(s scope) string {
 	name := "seawall-" + x.Name
@@ -166,15 +178,13 @@ func (x *exporter) rule(r *policy.RuleOutline, policies map[scope]*v1.Validating
 	}
 	p := policies[s]
 	if p == nil {
-		if p, err = x.policy(s); err != nil {
-			return err
-		}
+		p = x.policy(s)
 	}
 	trial := p.DeepCopy()
 	trial.Spec.Validations = append(trial.Spec.Validations, v1.Validation{Expression: "!(" + when + ")", Message: messageOf(r), MessageExpression: message})
 	trial.Spec.Variables = needed(x.variables(s.pods), expressionsOf(trial.Spec.Validations)...)
-	if err := compiles(trial); err != nil {
-		return err
+	if err := kube.CheckValidating(trial); err != nil {
+		return no("the API server does not take %w", err)
 	}
 	policies[s] = trial
 	return nil
@@ -333,11 +343,7 @@ func (x *exporter) variable(full, name string) (string, error) {
 }
 
 // policy is one without validations.
-func (x *exporter) policy(s scope) (*v1.ValidatingAdmissionPolicy, error) {
-	constraints, err := x.constraints(s.pods)
-	if err != nil {
-		return nil, err
-	}
+func (x *exporter) policy(s scope) *v1.ValidatingAdmissionPolicy {
 	failure := v1.Ignore
 	if x.Closed {
 		failure = v1.Fail
@@ -346,12 +352,12 @@ func (x *exporter) policy(s scope) (*v1.ValidatingAdmissionPolicy, error) {
 		TypeMeta: metav1.TypeMeta{APIVersion: v1.SchemeGroupVersion.String(), Kind: "ValidatingAdmissionPolicy"},
 		ObjectMeta: metav1.ObjectMeta{Name: x.name(s), Labels: managed(),
 			Annotations: map[string]string{"seawall.io/policy": x.Name}},
-		Spec: v1.ValidatingAdmissionPolicySpec{FailurePolicy: &failure, MatchConstraints: constraints, MatchConditions: x.conditions()},
+		Spec: v1.ValidatingAdmissionPolicySpec{FailurePolicy: &failure, MatchConstraints: x.constraints(s.pods), MatchConditions: x.conditions()},
 	}
 	if x.Description != "" {
 		p.Annotations["seawall.io/description"] = x.Description
 	}
-	return p, nil
+	return p
 }
 
 func managed() map[string]string { return map[string]string{"app.kubernetes.io/managed-by": "seawall"} }
@@ -431,7 +437,7 @@ func (x *exporter) conditions() []v1.MatchCondition {
 }
 
 // constraints are the kinds and operations.
-func (x *exporter) constraints(workloads bool) (*v1.MatchResources, error) {
+func (x *exporter) constraints(workloads bool) *v1.MatchResources {
 	operations := []v1.OperationType{v1.Create, v1.Update}
 	if x.Match != nil && len(x.Match.Operations) > 0 {
 		operations = nil
@@ -454,27 +460,5 @@ func (x *exporter) constraints(workloads bool) (*v1.MatchResources, error) {
 	default:
 		m.ResourceRules = []v1.NamedRuleWithOperations{rule([]string{"*"}, "*")}
 	}
-	return m, setDefaults(policy.Source{}, "", m)
-}
-
-// compiles says whether the API server would take the policy.
-func compiles(p *v1.ValidatingAdmissionPolicy) error {
-	var problem error
-	_, err := compileValidating(p, func(path, message string) {
-		if problem == nil {
-			problem = no("the API server does not take %s: %s", path, firstLine(message))
-		}
-	})
-	if err != nil {
-		return err
-	}
-	return problem
-}
-
-func firstLine(message string) string {
-	if m := position().FindStringSubmatch(message); m != nil {
-		message = m[3]
-	}
-	line, _, _ := strings.Cut(message, "\n")
-	return strings.TrimSuffix(line, " (in container '')")
+	return m
 }

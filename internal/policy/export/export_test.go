@@ -1,4 +1,4 @@
-package kube_test
+package export_test
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seawall-security/seawall/internal/policy"
+	exports "github.com/seawall-security/seawall/internal/policy/export"
 	"github.com/seawall-security/seawall/internal/policy/kube"
 	"github.com/seawall-security/seawall/internal/policy/library"
 	"github.com/seawall-security/seawall/internal/seawall"
@@ -20,7 +21,7 @@ func now() time.Time { return time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC) }
 // export writes policies down and reads them again.
 func export(t testing.TB, set *policy.Set) (*kube.Set, []string) {
 	t.Helper()
-	e, err := kube.Export(set, now())
+	e, err := exports.Kubernetes(set, now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,6 +43,19 @@ func ours(t testing.TB, text string) *policy.Set {
 		t.Fatal(err)
 	}
 	return set
+}
+
+func object(t testing.TB, text string) map[string]any {
+	t.Helper()
+	documents, err := policy.Documents("object", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := kube.Object(documents[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 // TestExportLibrary: what of the starter library can be exported is, the rest is named

@@ -1,7 +1,6 @@
-package kube
+package export
 
 import (
-	"errors"
 	"maps"
 	"regexp"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	v1 "k8s.io/api/admissionregistration/v1"
 
 	"github.com/seawall-security/seawall/internal/policy"
+	"github.com/seawall-security/seawall/internal/policy/kube"
 )
 
 // The names of the variables that stand for our facts in exported policies.
@@ -283,10 +283,7 @@ func (x *exporter) mutating(r *policy.RuleOutline, when string) error {
 	if err != nil {
 		return err
 	}
-	base, err := x.policy(scope{action: v1.Deny, pods: true})
-	if err != nil {
-		return err
-	}
+	base := x.policy(scope{action: v1.Deny, pods: true})
 	p := &v1.MutatingAdmissionPolicy{TypeMeta: base.TypeMeta, ObjectMeta: base.ObjectMeta}
 	p.Kind, p.Name = "MutatingAdmissionPolicy", "seawall-"+x.Name+"-"+r.Name
 	pods := base.Spec.MatchConstraints
@@ -304,12 +301,8 @@ func (x *exporter) mutating(r *policy.RuleOutline, when string) error {
 		FailurePolicy: base.Spec.FailurePolicy, MatchConstraints: pods, MatchConditions: base.Spec.MatchConditions,
 		Variables: needed(x.variables(true), expressions...), Mutations: mutations, ReinvocationPolicy: v1.IfNeededReinvocationPolicy,
 	}
-	var problem error
-	_, err = compileMutating(p, func(path, message string) {
-		problem = no("the API server does not take %s: %s", path, firstLine(message))
-	})
-	if err = errors.Join(err, problem); err != nil {
-		return err
+	if err := kube.CheckMutating(p); err != nil {
+		return no("the API server does not take %w", err)
 	}
 	binding := &v1.MutatingAdmissionPolicyBinding{TypeMeta: p.TypeMeta, ObjectMeta: p.ObjectMeta, Spec: v1.MutatingAdmissionPolicyBindingSpec{PolicyName: p.Name}}
 	binding.Kind, binding.Annotations = "MutatingAdmissionPolicyBinding", nil
