@@ -257,3 +257,13 @@ func BenchmarkTake(b *testing.B) {
 		b.SetBytes(bytes)
 	}
 }
+
+// BenchmarkObserve is an event of another tree, as nearly all are.
+func BenchmarkObserve(b *testing.B) {
+	w := NewWatch(&Baseline{Trees: Trees()}, "", "a", time.Second)
+	e := did("openat", "fd.name", "/var/log/syslog")
+	b.ReportAllocs()
+	for b.Loop() {
+		w.Observe(e, now())
+	}
+}

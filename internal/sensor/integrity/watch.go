@@ -3,7 +3,6 @@ package integrity
 import (
 	"context"
 	"path"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,6 +30,9 @@ type Watch struct {
 	asset  string
 	// settle is how long nothing must be done to a file before it is read.
 	settle time.Duration
+	types  map[string]bool
+	fields map[string]*seawall.FieldRef
+	value  seawall.Value // of the field that was asked for; Observe is not called concurrently
 
 	mu      sync.Mutex
 	entries map[string]Entry
@@ -49,7 +51,14 @@ type touch struct {
 // nothing was done to it for the time of settle.
 func NewWatch(b *Baseline, root, asset string, settle time.Duration) *Watch {
 	w := &Watch{config: Config{Trees: b.Trees, Exclude: b.Exclude, Root: root}, asset: asset, settle: settle,
-		entries: make(map[string]Entry, len(b.Entries)), pending: map[string]touch{}}
+		types: map[string]bool{}, fields: map[string]*seawall.FieldRef{}, entries: make(map[string]Entry, len(b.Entries)), pending: map[string]touch{}}
+	for _, t := range Types() {
+		w.types[t] = true
+	}
+	named := paths()
+	for _, name := range append(named[:], "container.id", "evt.failed", "evt.is_open_write", "evt.is_open_create") {
+		w.fields[name] = &seawall.FieldRef{Name: name, Index: -1}
+	}
 	for _, e := range b.Entries {
 		w.entries[e.Path] = e
 	}
@@ -66,36 +75,53 @@ func Types() []string {
 func (w *Watch) Writes() *seawall.PathFilter { return &seawall.PathFilter{Prefixes: w.config.Trees} }
 
 // paths are the fields that name files an event is about.
-func paths() []seawall.FieldRef {
-	ref := func(name string) seawall.FieldRef { return seawall.FieldRef{Name: name, Index: -1} }
-	return []seawall.FieldRef{ref("fd.name"), ref("fs.path.name"), ref("fs.path.source"), ref("fs.path.target")}
+func paths() [4]string {
+	return [...]string{"fd.name", "fs.path.name", "fs.path.source", "fs.path.target"}
 }
 
 // Observe notes what an event was done to. Events of containers are not of the host's
 // trees, unless they reach them by a mount; those are told by the next check.
 func (w *Watch) Observe(e Event, now time.Time) {
-	if !slices.Contains(Types(), e.EventType()) || !onHost(e) || failed(e) || !writes(e) {
+	if !w.types[e.EventType()] {
 		return
 	}
-	for _, ref := range paths() {
-		var v seawall.Value
-		if e.Value(&ref, 0, &v) && path.IsAbs(v.Text) {
-			w.touch(path.Clean(v.Text), e, now)
+	for _, name := range paths() {
+		if !w.has(e, name) || !path.IsAbs(w.value.Text) {
+			continue
+		}
+		if file := path.Clean(w.value.Text); w.config.within(file) && w.changes(e) {
+			w.touch(strings.Clone(file), e, now)
 		}
 	}
 }
 
-func (w *Watch) touch(file string, e Event, now time.Time) {
-	if !w.config.within(file) {
-		return
+// has asks for a field.
+func (w *Watch) has(e Event, name string) bool {
+	w.value = seawall.Value{}
+	return e.Value(w.fields[name], 0, &w.value)
+}
+
+// changes says whether an event has changed a file of the host: a call that failed,
+// and an open that can only read, changes nothing.
+func (w *Watch) changes(e Event) bool {
+	if w.has(e, "container.id") && w.value.Text != "" && w.value.Text != "host" || w.has(e, "evt.failed") && w.value.Number != 0 {
+		return false
 	}
+	switch e.EventType() {
+	case "open", "openat", "openat2":
+		return w.has(e, "evt.is_open_write") && w.value.Number != 0 || w.has(e, "evt.is_open_create") && w.value.Number != 0
+	}
+	return true
+}
+
+func (w *Watch) touch(file string, e Event, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, there := w.pending[file]; !there && len(w.pending) >= maxPending {
 		w.lost++
 		return
 	}
-	w.pending[strings.Clone(file)] = touch{now, Process{Name: text(e, "proc.name"), Path: text(e, "proc.exepath"), CommandLine: text(e, "proc.cmdline"), User: text(e, "user.name"), Event: e.Event()}}
+	w.pending[file] = touch{now, Process{Name: text(e, "proc.name"), Path: text(e, "proc.exepath"), CommandLine: text(e, "proc.cmdline"), User: text(e, "user.name"), Event: e.Event()}}
 }
 
 func text(e Event, field string) string {
@@ -104,31 +130,6 @@ func text(e Event, field string) string {
 		return ""
 	}
 	return strings.Clone(v.Text) // an event's texts are used again
-}
-
-func onHost(e Event) bool {
-	id := text(e, "container.id")
-	return id == "" || id == "host"
-}
-
-func failed(e Event) bool {
-	var v seawall.Value
-	return e.Value(&seawall.FieldRef{Name: "evt.failed", Index: -1}, 0, &v) && v.Number != 0
-}
-
-// writes: an open that can only read changes nothing.
-func writes(e Event) bool {
-	switch e.EventType() {
-	case "open", "openat", "openat2":
-		for _, field := range []string{"evt.is_open_write", "evt.is_open_create"} {
-			var v seawall.Value
-			if e.Value(&seawall.FieldRef{Name: field, Index: -1}, 0, &v) && v.Number != 0 {
-				return true
-			}
-		}
-		return false
-	}
-	return true
 }
 
 // Check reads the files that have settled and tells what changed. It is for a
