@@ -35,6 +35,7 @@ func TestAdmission(t *testing.T) {
 		if !t.Run(step.name, func(t *testing.T) { step.run(t, c) }) {
 			t.Log(logs(c))
 		}
+		t.Logf("after %s: %s", step.name, resident(t, c))
 	}
 }
 
@@ -75,4 +76,23 @@ func testKinds(t *testing.T, c *cluster.Cluster) {
 			t.Errorf("%s: want %q, got %v: %s", manifest, test.want, err, out)
 		}
 	}
+}
+
+// resident is the memory of each replica, for the log.
+func resident(t *testing.T, c *cluster.Cluster) string {
+	t.Helper()
+	pods, err := c.Get(t.Context(), "/api/v1/namespaces/"+namespace+"/pods")
+	if err != nil {
+		return err.Error()
+	}
+	var out []string
+	for _, p := range pods.List("items") {
+		text, err := get(t.Context(), "http://"+p.String("status", "podIP")+":8080/metrics")
+		for line := range strings.Lines(text) {
+			if value, ok := strings.CutPrefix(line, "process_resident_memory_bytes "); ok && err == nil {
+				out = append(out, strings.TrimSpace(value)+" bytes")
+			}
+		}
+	}
+	return strings.Join(out, ", ")
 }
