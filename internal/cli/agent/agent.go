@@ -142,7 +142,7 @@ func load(cmd *cobra.Command, names []string) (*rules.Engine, error) {
 	engine, err := live.Compile(names)
 	var missing *fs.PathError
 	if errors.As(err, &missing) {
-		return nil, command.Usage(cmd, err)
+		return nil, usage(cmd, err)
 	}
 	return engine, err
 }

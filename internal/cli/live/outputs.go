@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"path/filepath"
 	"strings"
 
@@ -69,12 +70,12 @@ func (o *Outputs) Open(env *command.Env, node, state string) (list []*agent.Outp
 	seen := map[string]bool{}
 	for _, spec := range specs {
 		if seen[spec] {
-			return list, fmt.Errorf("--output %s twice: %w", spec, seawall.ErrUsage)
+			return list, fmt.Errorf("--output %s twice: %w", redacted(spec), seawall.ErrUsage)
 		}
 		seen[spec] = true
 		h, err := p.open(spec)
 		if err != nil {
-			return list, fmt.Errorf("--output %s: %w", spec, err)
+			return list, fmt.Errorf("--output %s: %w", redacted(spec), err)
 		}
 		kind, _, _ := strings.Cut(spec, "=")
 		name := kind
@@ -101,6 +102,15 @@ type opening struct {
 	*Outputs
 	env         *command.Env
 	node, state string
+}
+
+// redacted is an output as it may be told: without a password.
+func redacted(spec string) string {
+	kind, target, _ := strings.Cut(spec, "=")
+	if u, err := url.Parse(target); err == nil && u.User != nil {
+		return kind + "=" + u.Redacted()
+	}
+	return spec
 }
 
 func (o *opening) open(spec string) (sink.Handler, error) {

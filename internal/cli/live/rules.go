@@ -89,7 +89,7 @@ func Compile(names []string) (*rules.Engine, error) {
 		}
 		data, err := os.ReadFile(name)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", err, seawall.ErrUsage)
 		}
 		files = append(files, rules.File{Path: name, Data: data})
 	}
