@@ -14,6 +14,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,8 +40,8 @@ type Scan struct {
 	Results store.Results
 	// Cluster is its name in results.
 	Cluster string
-	// Skips says of which namespaces nothing is judged; nil of none.
-	Skips func(namespace string) bool
+	// Excluded are namespaces where nothing is judged.
+	Excluded []string
 	// Interval is how often everything is judged again: images' verdicts change while objects do not.
 	Interval time.Duration
 	Now      func() time.Time
@@ -142,7 +143,7 @@ func (s *Scan) take(ctx context.Context, st *state, c change) {
 	meta, _ := c.object["metadata"].(map[string]any)
 	uid, _ := meta["uid"].(string)
 	namespace, _ := meta["namespace"].(string)
-	if s.Skips != nil && s.Skips(namespace) || controlled(meta) {
+	if slices.Contains(s.Excluded, namespace) || controlled(meta) {
 		return
 	}
 	if c.gone {

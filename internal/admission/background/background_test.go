@@ -197,8 +197,7 @@ func TestScan(t *testing.T) {
 // TestNotJudged: what could not be judged has no result, and is tried again with the next change.
 func TestNotJudged(t *testing.T) {
 	j, r := &judge{fails: true}, &results{byUID: map[string]store.Result{}}
-	s := &Scan{Judge: j, Results: r, Now: time.Now, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
-		Skips: func(ns string) bool { return ns == "own" }}
+	s := &Scan{Judge: j, Results: r, Now: time.Now, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()), Excluded: []string{"own"}}
 	st := &state{map[string]uint64{}, map[string][]string{}, map[string]int{}}
 	o := object("Pod", "a", "good").Object
 	delete(o, "status")
