@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -74,7 +73,7 @@ func wants(f seawall.EventFilter, t trace.Type) bool {
 
 func (s *Sensor) setSettings(f seawall.EventFilter) error {
 	settings := sensorSettings{
-		Own:      uint32(os.Getpid()),
+		Own:      s.own,
 		AllReads: number32(f.Reads == nil), AllWrites: number32(f.Writes == nil),
 		Maps: number32(f.Maps), Environment: number32(s.config.Environment),
 		Ring: number32(wants(f, trace.IOUringOp)),

@@ -59,6 +59,7 @@ type Sensor struct {
 	// rows are the keys of each type in the table of calls.
 	rows map[trace.Type][]uint32
 	ring bool // operations of io_uring can be told
+	own  uint32
 
 	mu       sync.Mutex
 	filter   seawall.EventFilter
@@ -123,6 +124,9 @@ func (s *Sensor) load() error {
 	if err := s.adapt(spec); err != nil {
 		return err
 	}
+	if s.own, err = ownPID(); err != nil {
+		return fmt.Errorf("finding out this process's number: %w", err)
+	}
 	if err := spec.LoadAndAssign(&s.objects, nil); err != nil {
 		return err
 	}
@@ -131,6 +135,21 @@ func (s *Sensor) load() error {
 		return err
 	}
 	return nil
+}
+
+// ownPID is this process's number as the kernel counts, which is another one than its
+// own PID namespace has, where the node is itself a container. The kernel is asked by a
+// program that runs once, in this process.
+func ownPID() (uint32, error) {
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "own_pid", Type: ebpf.RawTracepoint, License: "GPL",
+		Instructions: asm.Instructions{asm.FnGetCurrentPidTgid.Call(), asm.RSh.Imm(asm.R0, 32), asm.Return()},
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer p.Close()
+	return p.Run(&ebpf.RunOptions{})
 }
 
 // adapt leaves out what this kernel has no tracepoint for: operations of io_uring before Linux 6.3.
