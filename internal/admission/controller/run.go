@@ -165,7 +165,7 @@ func (k *Controller) scan(ctx context.Context, judge background.Judge) {
 	scan := &background.Scan{
 		Client: k.dynamic, Judge: judge, Results: k.Results, Cluster: k.Cluster, Interval: k.BackgroundInterval,
 		Excluded: append(slices.Clone(k.Config.Register.Excluded), k.Config.Register.Namespace),
-		Now: k.Now, Log: k.Log, Metrics: k.metrics.background,
+		Now:      k.Now, Log: k.Log, Metrics: k.metrics.background,
 	}
 	scan.Run(ctx, k.watched, k.rescan)
 }
