@@ -96,6 +96,7 @@ nothing.
 
 // run watches until the command's context ends.
 func run(cmd *cobra.Command, env *command.Env, o *runOptions) error {
+	debug.SetGCPercent(20) // what rules and programs take to load is not kept
 	ctx, log := cmd.Context(), slog.New(slog.NewTextHandler(env.Stderr, nil))
 	cfg, err := o.config(env)
 	if err != nil {
