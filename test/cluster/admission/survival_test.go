@@ -221,8 +221,10 @@ func (r *rotation) end() {
 	r.load.Wait()
 }
 
-// finish waits until the authority is another.
+// finish replaces every replica and waits until the authority is another.
 func (r *rotation) finish(t *testing.T, c *cluster.Cluster) {
+	c.Kubectl(t, "rollout", "restart", "-n", namespace, "deployment/seawall")
+	c.Kubectl(t, "rollout", "status", "-n", namespace, "deployment/seawall", "--timeout=120s")
 	c.Wait(t, "another authority", func() error {
 		if now := authorities(t.Context(), c); now == "" || r.first == "" || sharesAuthority(r.first, now) {
 			return fmt.Errorf("still the one of before; %d calls", r.calls.Load())
