@@ -11,7 +11,7 @@
 // Nothing is pinned: a cut ends with its Close, and with the process that made it.
 package filter
 
-//go:generate sh -c "clang -O2 -g -Wall -Werror -target bpf -mcpu=v3 -I/usr/include/$(uname -m)-linux-gnu -c bpf/filter.c -o filter.o && llvm-strip -g filter.o"
+//go:generate sh -c "clang -O2 -g -fdebug-compilation-dir=. -Wall -Werror -target bpf -mcpu=v3 -I/usr/include/$(uname -m)-linux-gnu -c bpf/filter.c -o filter.o && llvm-strip -g filter.o"
 
 import (
 	"bytes"

@@ -158,8 +158,8 @@ func TestOlder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = sleep.Process.Kill(); _ = sleep.Wait() }()
-	for range 200 { // until it has become sleep
-		if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", sleep.Process.Pid)); strings.HasSuffix(exe, "sleep") {
+	for range 200 { // until it has become sleep and its loader has done its work
+		if maps, _ := os.ReadFile(fmt.Sprintf("/proc/%d/maps", sleep.Process.Pid)); bytes.Contains(maps, []byte("/libc")) {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
