@@ -23,38 +23,8 @@ import (
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
-// SchemaVersion is the version of recordings.
-const SchemaVersion = "seawall.in-use/v1"
-
 // maxRecording bounds one recording, in bytes.
 const maxRecording = 256 << 20
-
-// Recording is what one agent saw.
-type Recording struct {
-	SchemaVersion string    `json:"schemaVersion"`
-	Node          string    `json:"node,omitempty"`
-	Since         time.Time `json:"since"`
-	Until         time.Time `json:"until"`
-	// Covers are the kinds of files that the recorder sees: executables, libraries, archives, scripts.
-	Covers []string `json:"covers"`
-	Images []Image  `json:"images"`
-}
-
-// Image is what ran of one image.
-type Image struct {
-	// Digest and Digests are all digests the runtime knows the image by: of its manifest, index, configuration.
-	Digest  string   `json:"digest"`
-	Digests []string `json:"digests,omitempty"`
-	Names   []string `json:"names,omitempty"`
-	// Since is when its first container was seen, where that was later than the recording's.
-	Since *time.Time `json:"since,omitempty"`
-	// Covers are the kinds seen of this image, where they are not all of the recording's.
-	Covers []string `json:"covers,omitempty"`
-	// Files are absolute paths as containers see them.
-	Files []string `json:"files"`
-	// Truncated says that there were more files than the recorder keeps.
-	Truncated bool `json:"truncated,omitempty"`
-}
 
 // Observed is what recordings come to. It is safe for concurrent use.
 type Observed struct {
@@ -108,9 +78,9 @@ func (o *Observed) load(name string) error {
 }
 
 // Read reads one recording.
-func Read(from io.Reader) (*Recording, error) {
+func Read(from io.Reader) (*seawall.InUse, error) {
 	limited := &io.LimitedReader{R: from, N: maxRecording + 1}
-	var r Recording
+	var r seawall.InUse
 	d := json.NewDecoder(limited)
 	err := d.Decode(&r)
 	switch {
@@ -118,8 +88,8 @@ func Read(from io.Reader) (*Recording, error) {
 		return nil, fmt.Errorf("a recording of more than %d MiB: %w", maxRecording>>20, seawall.ErrBound)
 	case err != nil:
 		return nil, fmt.Errorf("no recording of what is in use: %w", err)
-	case r.SchemaVersion != SchemaVersion:
-		return nil, fmt.Errorf("no recording of what is in use: schemaVersion is %q, want %q", r.SchemaVersion, SchemaVersion)
+	case r.SchemaVersion != seawall.InUseVersion:
+		return nil, fmt.Errorf("no recording of what is in use: schemaVersion is %q, want %q", r.SchemaVersion, seawall.InUseVersion)
 	}
 	for i := range r.Images {
 		if r.Images[i].Digest == "" && len(r.Images[i].Digests) == 0 {
@@ -130,7 +100,7 @@ func Read(from io.Reader) (*Recording, error) {
 }
 
 // add merges one image of a recording. An image is one observation under all its digests.
-func (o *Observed) add(r *Recording, image *Image) {
+func (o *Observed) add(r *seawall.InUse, image *seawall.InUseImage) {
 	digests := slices.DeleteFunc(append([]string{image.Digest}, image.Digests...), func(d string) bool { return d == "" })
 	var seen *observation
 	for _, d := range digests {
@@ -139,8 +109,8 @@ func (o *Observed) add(r *Recording, image *Image) {
 		}
 	}
 	since := r.Since
-	if image.Since != nil && image.Since.After(since) {
-		since = *image.Since
+	if image.Since.After(since) {
+		since = image.Since
 	}
 	covers, kinds := map[string]bool{}, r.Covers
 	if image.Covers != nil {

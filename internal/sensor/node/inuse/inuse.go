@@ -31,44 +31,6 @@ import (
 	"github.com/seawall-security/seawall/internal/sensor/trace"
 )
 
-// SchemaVersion is the version of recordings.
-const SchemaVersion = "seawall.in-use/v1"
-
-// The kinds of files that are recorded, by how they are seen.
-const (
-	Executables = "executables" // executed
-	Libraries   = "libraries"   // mapped executable
-	Archives    = "archives"    // opened: Java's
-	Scripts     = "scripts"     // opened, by what is no ordinary reader of files
-)
-
-// Recording is what a node's containers used.
-type Recording struct {
-	SchemaVersion string    `json:"schemaVersion"`
-	Node          string    `json:"node,omitempty"`
-	Since         time.Time `json:"since"`
-	Until         time.Time `json:"until"`
-	// Covers are the kinds of files that were seen of every image that does not say otherwise.
-	Covers []string `json:"covers"`
-	Images []Image  `json:"images"`
-}
-
-// Image is what was used of one image.
-type Image struct {
-	// Digest is of the manifest where the runtime knows it, else of the configuration; Digests are all.
-	Digest  string   `json:"digest"`
-	Digests []string `json:"digests,omitempty"`
-	Names   []string `json:"names,omitempty"`
-	// Since is when its first container was seen.
-	Since time.Time `json:"since"`
-	// Covers are the kinds of files seen of it where that is not all: it had a container that is older than the recording.
-	Covers []string `json:"covers,omitempty"`
-	// Files are absolute paths as its containers see them, in order.
-	Files []string `json:"files"`
-	// Truncated: there were more than are kept.
-	Truncated bool `json:"truncated,omitempty"`
-}
-
 const (
 	// maxImages and maxFiles bound what is remembered; maxProcesses those looked at of an older container.
 	maxImages, maxFiles, maxProcesses = 512, 16384, 64
@@ -78,7 +40,7 @@ const (
 	maxMaps = 4 << 20
 )
 
-// Recorder gathers a Recording. It is safe for concurrent use.
+// Recorder gathers a recording. It is safe for concurrent use.
 type Recorder struct {
 	node  string
 	proc  string
@@ -90,9 +52,9 @@ type Recorder struct {
 	containers map[string]struct{}
 }
 
-// use is an Image as it is gathered.
+// use is an image as it is gathered.
 type use struct {
-	Image
+	seawall.InUseImage
 	files map[string]struct{}
 	older bool
 }
@@ -280,20 +242,20 @@ func reads(program string) bool {
 }
 
 // Recording is what has been gathered, images in the order of their digests.
-func (r *Recorder) Recording(now time.Time) *Recording {
+func (r *Recorder) Recording(now time.Time) *seawall.InUse {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := &Recording{
-		SchemaVersion: SchemaVersion, Node: r.node, Since: r.since.UTC().Truncate(time.Second), Until: now.UTC().Truncate(time.Second),
-		Covers: []string{Executables, Libraries, Archives, Scripts}, Images: []Image{},
+	all := &seawall.InUse{
+		SchemaVersion: seawall.InUseVersion, Node: r.node, Since: r.since.UTC().Truncate(time.Second), Until: now.UTC().Truncate(time.Second),
+		Covers: []string{seawall.InUseExecutables, seawall.InUseLibraries, seawall.InUseArchives, seawall.InUseScripts}, Images: []seawall.InUseImage{},
 	}
 	for _, digest := range slices.Sorted(maps.Keys(r.images)) {
 		u := r.images[digest]
-		image := u.Image
+		image := u.InUseImage
 		image.Since = image.Since.UTC().Truncate(time.Second)
 		image.Files = slices.Sorted(maps.Keys(u.files))
 		if u.older {
-			image.Covers = []string{Executables, Libraries}
+			image.Covers = []string{seawall.InUseExecutables, seawall.InUseLibraries}
 		}
 		all.Images = append(all.Images, image)
 	}

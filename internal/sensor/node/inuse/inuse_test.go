@@ -44,7 +44,7 @@ func (s scripted) Run(_ context.Context, _ seawall.EventFilter, emit func(*trace
 }
 
 // record runs events through a stream into a recorder.
-func record(t *testing.T, r *Recorder, containers known, events ...*trace.Event) *Recording {
+func record(t *testing.T, r *Recorder, containers known, events ...*trace.Event) *seawall.InUse {
 	t.Helper()
 	s, err := node.New(node.Config{Node: "n1", Identity: containers, Proc: t.TempDir(), Clock: trace.NewClock(time.Unix(1_800_000_000, 0), 0)})
 	if err != nil {
@@ -95,9 +95,9 @@ func TestRecording(t *testing.T) {
 		act(trace.Execve, 4, "/pause", trace.Event{}),
 		act(trace.Execve, 5, "/usr/bin/host", trace.Event{}),
 	)
-	want := &Recording{
+	want := &seawall.InUse{
 		SchemaVersion: "seawall.in-use/v1", Node: "n1", Since: since.UTC(), Until: since.Add(100 * time.Second).UTC(), Covers: []string{"executables", "libraries", "archives", "scripts"},
-		Images: []Image{
+		Images: []seawall.InUseImage{
 			{Digest: "sha256:old", Digests: []string{"sha256:old", "sha256:config-old"}, Names: []string{"example.org/old:1"}, Since: since.UTC(), Covers: []string{"executables", "libraries"}, Files: []string{"/app/app.jar", "/usr/bin/java"}},
 			{Digest: "sha256:web", Digests: []string{"sha256:web", "sha256:config-web"}, Names: []string{"example.org/web:1"}, Since: since.UTC(),
 				Files: []string{"/app/lib/util.py", "/app/main.py", "/app/serve", "/usr/bin/python3.11", "/usr/bin/tar", "/usr/lib/libssl.so.3"}},
