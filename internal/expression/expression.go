@@ -264,10 +264,8 @@ func (e *Environment) suggest(message string) string {
 		slices.Sort(own)
 		return fmt.Sprintf("%q is not known here in this form; there are %s", name, strings.Join(own, ", "))
 	}
-	for v := range e.variables {
-		if strings.EqualFold(v, name) || v == name+"s" || v+"s" == name {
-			return fmt.Sprintf("%q is not known here; did you mean %q?", name, v)
-		}
+	if near := nearest.Word(name, slices.Sorted(maps.Keys(e.variables))); near != "" {
+		return fmt.Sprintf("%q is not known here; did you mean %q?", name, near)
 	}
 	return fmt.Sprintf("%q is not known here", name)
 }

@@ -101,7 +101,7 @@ func TestCompileErrors(t *testing.T) {
 		want Type
 		err  string
 	}{
-		{"object.spec &&\n  objct.x", Bool, `2:3: "objct" is not known here`},
+		{"object.spec &&\n  objct.x", Bool, `2:3: "objct" is not known here; did you mean "object"?`},
 		{"Object.spec == 1", Bool, `1:1: "Object" is not known here; did you mean "object"?`},
 		{"1 +", Bool, "1:4: Syntax error"},
 		{"1 + 1", Bool, "1:1: the expression gives int, wanted a bool"},

@@ -64,6 +64,30 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
+// TestLintWords: a comparison with a kind or severity that findings never have is told.
+func TestLintWords(t *testing.T) {
+	set := parse(t, `
+
+apiVersion: seawall.io/v1alpha1
+kind: Policy
+metadata: {name: p}
+spec:
+  description: d
+  phases: [build]
+  rules:
+  - {name: kind, when: 'finding.kind == "vulnerabilty" && finding.severity == "critical"', action: block}
+  - {name: severity, when: 'finding.severity in ["critical", "severe"]', action: block}
+  - {name: right, when: 'finding.kind == "license" || finding.kind == "rbac"', action: block}
+`)
+	want := []string{
+		`p.yaml:10:12: rule kind: finding.kind is never "vulnerabilty"; did you mean "vulnerability"?`,
+		`p.yaml:11:12: rule severity: finding.severity is never "severe" (want critical, high, medium, low, negligible, unknown)`,
+	}
+	if diff := cmp.Diff(want, set.Lint()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestLoad: names are unique, and exceptions are from policies that are there.
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
