@@ -490,7 +490,7 @@ func (a *app) verdict(ctx context.Context, f *scanFlags, o scan.Outcome) error {
 		return seawall.WithHint(fmt.Errorf("--require-coverage: no advisories in this database for %s", command.Plural(o.NotEvaluated, "package")), "fetch them with: seawall db update")
 	}
 	if f.strict && len(o.Undecided) > 0 {
-		return fmt.Errorf("--strict: policy %s, rule %s: %s", o.Undecided[0].Policy, o.Undecided[0].Rule, o.Undecided[0].Reason)
+		return fmt.Errorf("--strict: %s", policy.Text(&o.Undecided[0]))
 	}
 	if len(o.Blocks) > 0 && !f.exitZero {
 		return policy.Blocked(o.Blocks)

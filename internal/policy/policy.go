@@ -257,6 +257,9 @@ type Set struct {
 type Native interface {
 	// Decide is as Set's.
 	Decide(in Input) []seawall.Decision
+	// Mutate gives the object as it is judged, before and after the mutations; nil, nil
+	// where there is none to judge, or a mutation was refused: Decide says so.
+	Mutate(in Input) (before, after map[string]any)
 	// Lint says what is allowed and most likely not meant, each with its place.
 	Lint() []string
 	// Names are the policies'.

@@ -182,7 +182,7 @@ type explained struct {
 	Finding string            `json:"finding,omitempty"`
 	Image   string            `json:"image,omitempty"`
 	Answer  string            `json:"answer"`
-	Steps   []expression.Step `json:"steps"`
+	Steps   []expression.Step `json:"steps,omitempty"`
 	// Changes are what becomes of the object, - as it is, + as it would be.
 	Changes []string `json:"changes,omitempty"`
 }
@@ -343,6 +343,9 @@ func explainObject(set *policy.Set, in policy.Input) []explained {
 	if set.Native == nil {
 		return answers
 	}
+	if lines := mutate.Diff(set.Native.Mutate(in)); len(lines) > 0 {
+		answers = append(answers, explained{Policy: "MutatingAdmissionPolicy", Answer: "mutate, enforced", Changes: lines})
+	}
 	native := set.Native.Decide(in)
 	for i := range native {
 		d := &native[i]
@@ -354,7 +357,7 @@ func explainObject(set *policy.Set, in policy.Input) []explained {
 func (c *commands) writeAnswers(answers []explained) {
 	for i := range answers {
 		a := &answers[i]
-		fmt.Fprintf(c.Stdout, "policy %s, rule %s: %s\n", a.Policy, a.Rule, command.Printable(a.Answer))
+		fmt.Fprintf(c.Stdout, "%s: %s\n", titled(a.Policy, a.Rule), command.Printable(a.Answer))
 		for _, about := range []string{a.Finding, a.Image} {
 			if about != "" {
 				fmt.Fprintf(c.Stdout, "  about %s\n", command.Printable(about))

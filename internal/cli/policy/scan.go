@@ -53,10 +53,20 @@ func (f *ScanFlags) Load(cmd *cobra.Command) (*policy.Gate, error) {
 	return &policy.Gate{Set: set, Phase: phase, Mutator: mutate.New(nil)}, nil
 }
 
+// Text is a decision in a line. One of a policy of Kubernetes as a whole has no rule.
+func Text(d *seawall.Decision) string { return titled(d.Policy, d.Rule) + ": " + d.Reason }
+
+func titled(policy, rule string) string {
+	if rule == "" {
+		return "policy " + policy
+	}
+	return "policy " + policy + ", rule " + rule
+}
+
 // Blocked is the error of a scan that policies block.
 func Blocked(decisions []seawall.Decision) error {
 	d := &decisions[0]
-	text := fmt.Sprintf("policy %s, rule %s: %s", d.Policy, d.Rule, d.Reason)
+	text := Text(d)
 	if n := len(decisions) - 1; n > 0 {
 		text += fmt.Sprintf(" (and %s more)", command.Plural(n, "decision"))
 	}

@@ -25,6 +25,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/seawall-security/seawall/internal/policy"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
@@ -191,6 +193,30 @@ func (s *Set) Decide(in policy.Input) []seawall.Decision {
 		decisions = append(decisions, s.pods(&in, d)...)
 	}
 	return decisions
+}
+
+// Mutate implements policy.Native.
+func (s *Set) Mutate(in policy.Input) (before, after map[string]any) {
+	if in.Object == nil || in.Phase != policy.PhaseBuild && in.Phase != policy.PhaseDeploy {
+		return nil, nil
+	}
+	r := requestOf(&in)
+	rv, err := s.review(&r)
+	if err != nil {
+		return nil, nil
+	}
+	o, ok := rv.attributes.GetObject().(*unstructured.Unstructured)
+	if !ok {
+		return nil, nil
+	}
+	before = o.DeepCopy().Object
+	if err := rv.mutate(context.Background(), &Verdict{}); err != nil {
+		return nil, nil
+	}
+	if o, ok = rv.attributes.GetObject().(*unstructured.Unstructured); !ok {
+		return nil, nil
+	}
+	return before, o.Object
 }
 
 // pods tells what will be denied later: the pods of a workload that itself is let in.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seawall-security/seawall/internal/policy"
 	"github.com/seawall-security/seawall/internal/policy/kube"
+	"github.com/seawall-security/seawall/internal/policy/mutate"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -165,6 +166,34 @@ spec:
 	}
 	if diff := cmp.Diff([]string{"a:2", "b:1"}, images); diff != "" || spec["restartPolicy"] != "Never" {
 		t.Error(diff, spec["restartPolicy"])
+	}
+}
+
+// TestMutated: what mutations change is told apart from the defaults that objects get, and
+// the object asked about stays as it is.
+func TestMutated(t *testing.T) {
+	text := `
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: m}
+spec:
+  reinvocationPolicy: Never
+  matchConstraints: {resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]}
+  mutations: [{patchType: ApplyConfiguration, applyConfiguration: {expression: "Object{metadata: Object.metadata{labels: {'first': 'yes'}}}"}}]
+---
+{apiVersion: admissionregistration.k8s.io/v1, kind: MutatingAdmissionPolicyBinding, metadata: {name: b}, spec: {policyName: m}}
+`
+	in := policy.Input{Phase: policy.PhaseDeploy, Object: object(t, pod)}
+	before, after := parse(t, text).Mutate(in)
+	if diff := cmp.Diff([]string{`+ metadata.labels: {"first":"yes"}`}, mutate.Diff(before, after)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(object(t, pod), in.Object); diff != "" {
+		t.Error(diff)
+	}
+	in.Phase = policy.PhaseRun
+	if before, after := parse(t, text).Mutate(in); before != nil || after != nil {
+		t.Error(before, after)
 	}
 }
 
