@@ -3,10 +3,13 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/seawall-security/seawall/internal/store"
@@ -37,8 +40,7 @@ func checkLocal(address string) error {
 func records(st remembered) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /results", func(w http.ResponseWriter, r *http.Request) {
-		q := r.URL.Query()
-		limit, err := number(q, "limit")
+		q, limit, err := query(r, "cluster", "namespace", "kind", "decided", "after")
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
@@ -53,8 +55,7 @@ func records(st remembered) http.Handler {
 		answer(w, map[string]any{"results": some(results), "after": after}, err)
 	})
 	mux.HandleFunc("GET /reviews", func(w http.ResponseWriter, r *http.Request) {
-		q := r.URL.Query()
-		limit, err := number(q, "limit")
+		q, limit, err := query(r, "namespace", "denied", "since")
 		var since time.Time
 		if text := q.Get("since"); err == nil && text != "" {
 			since, err = time.Parse(time.RFC3339, text)
@@ -83,6 +84,23 @@ func localOnly(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// query are a request's parameters, which have these names or are limit. Those that are
+// yes or no, decided and denied, are true, false or not there.
+func query(r *http.Request, names ...string) (url.Values, int, error) {
+	q := r.URL.Query()
+	for _, key := range slices.Sorted(maps.Keys(q)) {
+		value := q.Get(key)
+		switch {
+		case key != "limit" && !slices.Contains(names, key):
+			return nil, 0, fmt.Errorf("%s is not known here: want some of %s, limit", key, strings.Join(names, ", "))
+		case (key == "decided" || key == "denied") && value != "true" && value != "false":
+			return nil, 0, fmt.Errorf("%s=%s: want true or false", key, value)
+		}
+	}
+	limit, err := number(q, "limit")
+	return q, limit, err
 }
 
 func number(q url.Values, key string) (int, error) {

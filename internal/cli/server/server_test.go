@@ -170,6 +170,9 @@ func TestRecords(t *testing.T) {
 		{"/reviews", "localhost", 200, `"reviews":[]`},
 		{"/reviews?since=yesterday", "localhost", 400, "yesterday"},
 		{"/results?limit=0", "localhost", 400, "want 1 to"},
+		{"/results?decided=true", "localhost", 200, `"results":[]`},
+		{"/reviews?denied=yes", "localhost", 400, "denied=yes: want true or false"},
+		{"/reviews?kind=Pod", "localhost", 400, "kind is not known here: want some of namespace, denied, since, limit"},
 		{"/results", "evil.example.org:8081", http.StatusMisdirectedRequest, "127.0.0.1"},
 	} {
 		r := httptest.NewRequest("GET", test.url, nil)
