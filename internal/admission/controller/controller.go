@@ -77,6 +77,8 @@ type Controller struct {
 	metrics   *metrics
 	// register and rescan are asked for by a token; one that waits is enough.
 	register, rescan chan struct{}
+	// unread are the resources that the background scan was last told to leave out.
+	unread []string
 }
 
 // New connects nothing yet. A kubeconfig that is none is an ErrUsage.
@@ -196,7 +198,7 @@ func poke(c chan struct{}) {
 }
 
 // watched are the resources whose objects the background scan judges: those that
-// policies are about and Seawall may read. Of the others it is told once a round.
+// policies are about and Seawall may read. The others are told when they change.
 func (k *Controller) watched(ctx context.Context) []schema.GroupVersionResource {
 	var out []schema.GroupVersionResource
 	var unread []string
@@ -212,8 +214,9 @@ func (k *Controller) watched(ctx context.Context) []schema.GroupVersionResource 
 		}
 		out = append(out, gvr)
 	}
-	if len(unread) > 0 && ctx.Err() == nil {
-		k.Log.Info("not judged in the background: no right to read them", "resources", unread)
+	if !slices.Equal(unread, k.unread) && ctx.Err() == nil {
+		k.unread = unread
+		k.Log.Info("not judged in the background: secrets never are, others for want of rights", "resources", unread)
 	}
 	return out
 }
