@@ -1,5 +1,7 @@
 package seawall
 
+import "strings"
+
 // SchemaVersion is the version of the report and of the message stream.
 const SchemaVersion = "seawall/v1"
 
@@ -103,6 +105,13 @@ type CollectorStatus struct {
 	Found  int       `json:"found"`
 	// MS is the time spent, in milliseconds.
 	MS float64 `json:"ms"`
+}
+
+// Repeats tells whether a stream tells the status anew while the run goes on, with the
+// counts of the whole run: of a sensor, of what judges its events, of a rule. Other
+// statuses of one name are different ones, as of a collector and a detector "malware".
+func (s *CollectorStatus) Repeats() bool {
+	return s.Name == "rules" || s.Name == "judge" || strings.HasPrefix(s.Name, "sensor/") || strings.HasPrefix(s.Name, "rule/")
 }
 
 // End closes a stream.

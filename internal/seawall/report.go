@@ -1,5 +1,7 @@
 package seawall
 
+import "slices"
+
 // Report is a whole run as one document: the JSON format, and what replays into
 // every other format. It is the same content as the Message stream.
 type Report struct {
@@ -26,7 +28,9 @@ type RunTimes struct {
 }
 
 // Apply adds one message to the report. Progress, events and facts other than
-// packages are not part of a report.
+// packages are not part of a report. Of what a stream tells anew the last counts:
+// incidents by their ID at once, statuses of what runs on (CollectorStatus.Repeats)
+// by asset and name when the stream ends.
 func (r *Report) Apply(m Message) {
 	switch {
 	case m.Run != nil:
@@ -53,7 +57,25 @@ func (r *Report) Apply(m Message) {
 		r.Collectors = append(r.Collectors, *m.Status)
 	case m.End != nil:
 		r.Run.Ended, r.Summary = m.End.Ended, m.End.Summary
+		r.dropRepeated()
 	}
+}
+
+// dropRepeated keeps the last of repeated statuses, in the place of the last.
+func (r *Report) dropRepeated() {
+	type key struct{ asset, name string }
+	later := map[key]bool{}
+	slices.Reverse(r.Collectors)
+	r.Collectors = slices.DeleteFunc(r.Collectors, func(s CollectorStatus) bool {
+		if !s.Repeats() {
+			return false
+		}
+		k := key{s.Asset, s.Name}
+		told := later[k]
+		later[k] = true
+		return told
+	})
+	slices.Reverse(r.Collectors)
 }
 
 // addIncident adds an incident, or what it has grown to.
