@@ -1,6 +1,6 @@
 // Package html writes one self-contained page: no network, no dependencies, a
 // content security policy that allows only the page's own style and script by
-// hash. What could not be judged, the totals and the next step are plain HTML
+// hash. What could not be judged, the totals, incidents and the next step are plain HTML
 // and readable without script; the findings travel as JSON in the page and are
 // rendered as the reader scrolls, so ten thousand of them open at once.
 //
@@ -67,6 +67,8 @@ type content struct {
 	Data            template.JS
 	Gaps            []gap
 	Incomplete      []incomplete
+	Incidents       []triage.Incident
+	MoreIncidents   int
 	Verdicts        []triage.Verdict
 	Decided         string
 	Tiles           []tile
@@ -110,6 +112,10 @@ func contentOf(v *triage.View, data []byte) content {
 	}
 	for _, g := range v.MergedGaps() {
 		c.Gaps = append(c.Gaps, gap{g.Ecosystems(), string(g.Status), g.Reason, g.Remedy, triage.Count(g.Packages, "package")})
+	}
+	c.Incidents = v.Incidents()
+	if n := len(c.Incidents); n > triage.MostIncidents {
+		c.Incidents, c.MoreIncidents = c.Incidents[:triage.MostIncidents], n-triage.MostIncidents
 	}
 	c.Verdicts = v.Verdicts()
 	c.Decided = triage.CountVerdicts(c.Verdicts)

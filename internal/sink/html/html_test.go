@@ -100,6 +100,20 @@ func TestGapsComeFirst(t *testing.T) {
 	}
 }
 
+// Incidents stand in the page itself, after the totals and before the findings, the worst first.
+func TestIncidentsAreReadWithoutScript(t *testing.T) {
+	page := render(t, sinktest.Report(t))
+	last := 0
+	for _, want := range []string{`class="totals"`, "Drop and execute new binary", "Deployment/shop/api, pod shop/api-7c9d8b6f5-x2k4q", "log4j-core 2.14.1 with CVE-2021-44228",
+		"layer 2: COPY target/shop.jar", "system:serviceaccount:ci:deployer", "alice@example.com", "no-known-exploited", "Read sensitive file untrusted on the node", `id="findings"`} {
+		i := strings.Index(page[last:], want)
+		if i < 0 {
+			t.Fatalf("no %q after byte %d", want, last)
+		}
+		last += i
+	}
+}
+
 // A real browser runs the page under its policy: the list is rendered, no name
 // became an element, no error was logged.
 func TestInBrowser(t *testing.T) {

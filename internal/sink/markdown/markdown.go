@@ -37,6 +37,7 @@ func (p *page) render() {
 	p.printf("# Seawall report\n\n")
 	p.gaps()
 	p.totals()
+	p.incidents()
 	p.decisions()
 	for i := range p.view.Assets {
 		a := &p.view.Assets[i]
@@ -54,6 +55,26 @@ func (p *page) render() {
 		}
 	}
 	p.footer()
+}
+
+// incidents tells what happened, worst first, before the findings it is made of.
+func (p *page) incidents() {
+	list := p.view.Incidents()
+	if len(list) == 0 {
+		return
+	}
+	p.printf("## Incidents: %d\n\n", len(list))
+	for i := range list {
+		if i == triage.MostIncidents {
+			p.printf("and %d more\n\n", len(list)-i)
+			break
+		}
+		p.printf("### %s: %s\n\n", list[i].Severity, text(list[i].Title))
+		for _, f := range list[i].Facts {
+			p.printf("- **%s:** %s\n", text(f.Label), text(f.Text))
+		}
+		p.printf("\n")
+	}
 }
 
 // mostVerdicts are shown of what policies decided before the rest is counted.

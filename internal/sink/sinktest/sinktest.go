@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "rewrite golden files")
 
 // Report reads the recorded report in sink/testdata: several assets, every kind
 // of coverage and collector status, known exploited, unfixable, suppressed,
-// malware, secret and end-of-life findings.
+// malware, secret and end-of-life findings, two incidents.
 func Report(t testing.TB) *seawall.Report {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)
@@ -67,6 +67,12 @@ func Hostile() *seawall.Report {
 			{ID: "3", Kind: seawall.KindMisconfiguration, Rule: Nasty, Title: Nasty, Status: seawall.StatusSuppressed, Reason: Nasty, Asset: "a"},
 			{ID: "4", Kind: seawall.KindLicense, Rule: Nasty, Title: Nasty, Status: seawall.StatusNotEvaluated, Reason: Nasty, Asset: "a"},
 		},
+		Incidents: []seawall.Incident{{ID: "1", Asset: Nasty, Title: Nasty, Severity: seawall.SeverityHigh, Started: Nasty, Updated: Nasty, Count: 1,
+			Container:  &seawall.Container{ID: Nasty, Name: Nasty, Image: Nasty, Digest: Nasty, Namespace: Nasty, Pod: Nasty, Workload: Nasty},
+			Steps:      []seawall.IncidentStep{{Finding: "1", Time: Nasty, Rule: Nasty, Evidence: Nasty, Responses: []string{Nasty}}},
+			Techniques: []string{Nasty}, Prevention: []string{Nasty},
+			Cause: &seawall.IncidentCause{Image: Nasty, Digest: Nasty, Layer: layer, DeployedBy: &seawall.Actor{User: Nasty, SourceIPs: []string{Nasty}}, Shell: &seawall.Actor{User: Nasty},
+				Packages: []seawall.IncidentPackage{{PackageRef: *ref, Vulnerabilities: []string{Nasty}}}}}},
 		Summary:    seawall.Summary{High: 1, Low: 1, Suppressed: 1, NotEvaluated: 1},
 		Collectors: []seawall.CollectorStatus{{Asset: "a", Name: "os/dpkg", Status: seawall.RunPartial, Reason: Nasty}},
 	}

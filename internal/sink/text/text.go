@@ -1,5 +1,5 @@
 // Package text writes the table that people read in a terminal. It says first
-// what could not be judged, then what is wrong, worst first and gathered by the
+// what could not be judged, then incidents, then what is wrong, worst first and gathered by the
 // package to upgrade, and ends with the totals and the next step, because the
 // end of the output is what a terminal shows.
 //
@@ -41,6 +41,7 @@ type table struct {
 func (t *table) render() {
 	t.gaps()
 	t.incomplete()
+	t.incidents()
 	fleet := t.view.Fleet()
 	for i := range t.view.Assets {
 		a := &t.view.Assets[i]
@@ -219,6 +220,9 @@ func (t *table) total() {
 	}
 	if n := t.view.Fixable; n > 0 {
 		words = append(words, word{fmt.Sprintf("%d fixable", n), green})
+	}
+	if n := len(t.view.Report.Incidents); n > 0 {
+		words = append(words, word{triage.Count(n, "incident"), boldRed})
 	}
 	if n := s.Suppressed; n > 0 {
 		words = append(words, word{fmt.Sprintf("%d suppressed", n), dim})
