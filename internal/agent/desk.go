@@ -140,7 +140,7 @@ func (d *desk) take(ctx context.Context, m *match) {
 		d.recent = slices.Delete(d.recent, 0, maxRecent)
 	}
 	if !m.quiet {
-		d.asset(m.subject.Container)
+		d.asset(m)
 	}
 	out := d.out
 	if d.pending(&m.subject, now) {
@@ -203,11 +203,11 @@ func (d *desk) release(all bool) {
 
 // decide asks the policies of the run phase.
 func (d *desk) decide(m *match, now time.Time) []seawall.Decision {
-	return m.rules.Decide(&d.Live.asset, &m.finding, m.subject.Container, now)
+	return m.rules.Decide(m.asset, &m.finding, m.subject.Container, now)
 }
 
-// Decide asks the policies of the run phase about a finding on a node; c is the
-// container it is about, nil for none.
+// Decide asks the policies of the run phase about a finding on a node, or of a
+// cluster; c is the container it is about, nil for none.
 func (r *Rules) Decide(node *seawall.Asset, f *seawall.Finding, c *seawall.Container, now time.Time) []seawall.Decision {
 	if len(r.Policies.Policies) == 0 {
 		return nil
@@ -336,16 +336,19 @@ func (d *desk) incidents(list []seawall.Incident) {
 	}
 }
 
-// asset tells of a container before the first finding about it.
-func (d *desk) asset(c *seawall.Container) {
-	if c == nil || c.ID == "" || d.told[c.ID] {
+// asset tells of a container, or of the cluster, before the first finding about it.
+func (d *desk) asset(m *match) {
+	a := *m.asset
+	if c := m.subject.Container; c != nil && c.ID != "" {
+		a = containerAsset(c)
+	}
+	if a.ID == d.Live.asset.ID || d.told[a.ID] {
 		return
 	}
 	if len(d.told) >= maxAssets {
 		clear(d.told) // they are told again
 	}
-	d.told[c.ID] = true
-	a := containerAsset(c)
+	d.told[a.ID] = true
 	d.out(seawall.Message{Asset: &a})
 }
 

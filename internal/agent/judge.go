@@ -42,6 +42,15 @@ func (j *judge) event(e Event) {
 	}
 }
 
+// of is the asset that the source's events are of: an audit log is the cluster's,
+// whichever node has it.
+func (j *judge) of() *seawall.Asset {
+	if j.source == seawall.SourceAudit {
+		return &j.cluster
+	}
+	return &j.asset
+}
+
 // observers lets the observers see an event and passes on what they find.
 func (j *judge) observers(e Event) {
 	if len(j.Observers) == 0 {
@@ -51,7 +60,7 @@ func (j *judge) observers(e Event) {
 	defer j.observe.Unlock()
 	for _, o := range j.Observers {
 		for _, f := range o.Observe(e) {
-			m := match{finding: f, subject: e.Subject(), rules: j.rules}
+			m := match{finding: f, subject: e.Subject(), asset: j.of(), rules: j.rules}
 			m.of(e)
 			j.place(&m)
 			j.pass(m)
@@ -61,7 +70,7 @@ func (j *judge) observers(e Event) {
 
 // match makes the finding of a rule that is true for an event.
 func (j *judge) match(r *rules.Rule, e Event) {
-	m := match{subject: e.Subject(), rules: j.rules}
+	m := match{subject: e.Subject(), asset: j.of(), rules: j.rules}
 	container := ""
 	if c := m.subject.Container; c != nil {
 		if excluded(j.ExcludedNamespaces, c.Namespace) {
@@ -126,7 +135,7 @@ func (m *match) resource(name string) {
 // place says where a finding was, and names the finding.
 func (l *Live) place(m *match) {
 	f := &m.finding
-	f.Asset = l.asset.ID
+	f.Asset = m.asset.ID
 	if c := m.subject.Container; c != nil {
 		if c.ID != "" {
 			f.Asset = "container:" + c.ID

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -97,7 +98,9 @@ type LiveConfig struct {
 	// Node is the name of this node.
 	Node string
 	// Asset is what is watched; the zero value is the node.
-	Asset   seawall.Asset
+	Asset seawall.Asset
+	// Cluster names the asset that findings of the audit log are of; "" is "cluster".
+	Cluster string
 	Sources []Source
 	Rules   *Rules
 	// Reload reads the rules anew when Changed says that something did; on an error the old ones stay.
@@ -136,6 +139,7 @@ const maxWaiting = 1024
 type Live struct {
 	LiveConfig
 	asset    seawall.Asset
+	cluster  seawall.Asset
 	rules    atomic.Pointer[Rules]
 	matches  chan *match
 	observe  sync.Mutex
@@ -147,6 +151,8 @@ type Live struct {
 type match struct {
 	finding seawall.Finding
 	subject seawall.Subject
+	// asset is what the finding is of where it is no container's.
+	asset *seawall.Asset
 	// quiet: over the rate of its rule, told only by what is done about it.
 	quiet bool
 	rules *Rules
@@ -171,9 +177,16 @@ func NewLive(cfg LiveConfig) *Live {
 	if l.asset.ID == "" {
 		l.asset = seawall.Asset{ID: "node:" + cfg.Node, Kind: seawall.AssetNode, Name: cfg.Node}
 	}
+	l.cluster = ClusterAsset(cfg.Cluster)
 	l.rules.Store(cfg.Rules)
 	l.desk = newDesk(l)
 	return l
+}
+
+// ClusterAsset is the asset of a cluster's audit log; "" is a cluster without a name.
+func ClusterAsset(name string) seawall.Asset {
+	name = cmp.Or(name, "cluster")
+	return seawall.Asset{ID: "cluster:" + name, Kind: seawall.AssetCluster, Name: name}
 }
 
 // Run judges until ctx ends or a source fails, then tells what is left and closes
@@ -237,7 +250,7 @@ func (l *Live) find(ctx context.Context, f Finder) {
 
 // found takes what a Finder tells.
 func (l *Live) found(f seawall.Finding, s seawall.Subject) {
-	m := match{finding: f, subject: s, rules: l.rules.Load()}
+	m := match{finding: f, subject: s, asset: &l.asset, rules: l.rules.Load()}
 	l.place(&m)
 	l.pass(m)
 }

@@ -45,6 +45,7 @@ type runOptions struct {
 	auditLog                string
 	outputs                 live.Outputs
 	node, cri, state, inUse string
+	cluster                 string
 	metrics                 string
 	dryRun, host            bool
 	protected, excluded     []string
@@ -78,6 +79,7 @@ nothing.
 	f.StringVar(&o.auditLog, "audit-log", "", "audit log of the API server to follow")
 	f.StringArrayVar(&o.reports, "report", nil, "JSON report of scanned images, for the root cause of incidents; repeatable")
 	f.StringVar(&o.node, "node-name", "", "name of this node (default: $NODE_NAME, or the host's name)")
+	f.StringVar(&o.cluster, "cluster", "", "name of the cluster, which findings of its audit log are of (default: cluster)")
 	f.StringVar(&o.cri, "cri", "", "socket of the container runtime (default: the first usual one that is there)")
 	f.StringVar(&o.state, "state", "/var/lib/seawall-agent", "directory for what outlives the process")
 	f.StringVar(&o.inUse, "in-use", "", "file to keep what is in use by image, for scan --in-use")
@@ -212,7 +214,7 @@ func (o *runOptions) config(env *command.Env) (cfg agent.LiveConfig, err error) 
 		protected = append(slices.Clone(protected), own)
 	}
 	return agent.LiveConfig{
-		Tool: seawall.Tool{Name: "seawall-agent", Version: env.Version}, Node: o.node, Now: env.Now, Rate: rate,
+		Tool: seawall.Tool{Name: "seawall-agent", Version: env.Version}, Node: o.node, Cluster: o.cluster, Now: env.Now, Rate: rate,
 		Observers: []agent.Observer{&agent.Actors{}}, ExcludedNamespaces: o.excluded,
 		Response: respond.Config{DryRun: o.dryRun, Protected: protected, Host: o.host, Limits: respond.Limits()},
 	}, nil

@@ -81,7 +81,7 @@ func runAudit(ctx context.Context, p *process, s *settings) error {
 	changed := make(chan struct{})
 	judge := agent.NewLive(agent.LiveConfig{
 		Tool: seawall.Tool{Name: "seawall", Version: p.env.Version}, Node: cluster, Now: p.env.Now, Log: p.log,
-		Asset:   seawall.Asset{ID: "cluster:" + cluster, Kind: seawall.AssetCluster, Name: cluster},
+		Asset: agent.ClusterAsset(cluster), Cluster: cluster,
 		Sources: []agent.Source{log}, Rules: loaded, Reload: f.rules.Load, Changed: changed, Rate: rate,
 		Observers: []agent.Observer{&agent.Actors{}}, Outputs: outputs,
 	})
