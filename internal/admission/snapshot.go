@@ -31,6 +31,9 @@ type asked struct {
 // PodSecurityPolicy is the name of the policy that namespaces' labels set.
 const PodSecurityPolicy = "pod-security"
 
+// PodSecurityDays is how far off an exception from it may end.
+const PodSecurityDays = 90
+
 // NewSnapshot prepares a set. podSecurity are prefixes of namespaces' labels that set a
 // level, "seawall.io/pod-security-": followed by enforce, warn or audit they have a
 // level of the Pod Security Standards for a value. The first prefix that a namespace
@@ -71,7 +74,7 @@ metadata: {name: ` + PodSecurityPolicy + `}
 spec:
   description: Pods keep to the level of the Pod Security Standards that a label of their namespace sets.
   phases: [deploy]
-  exceptions: {namespaces: ["*"], maxDays: 90}
+  exceptions: {namespaces: ["*"], maxDays: ` + strconv.Itoa(PodSecurityDays) + `}
   variables:
   - {name: labels, expression: 'namespaceObject.metadata.?labels.orValue({})'}
 `)

@@ -82,7 +82,7 @@ func (c *cases) exception(r *Rule, image *Image, facts setter) *Exception {
 		images = []Image{*image}
 	}
 	for _, e := range c.in.Exceptions {
-		if e.Policy != c.policy.Name || len(e.Rules) > 0 && !slices.Contains(e.Rules, r.Name) || !c.policy.allows(e, c.in.Now) {
+		if e.Policy != c.policy.Name || len(e.Rules) > 0 && !slices.Contains(e.Rules, r.Name) || !c.policy.Allows(e, c.in.Now) {
 			continue
 		}
 		if e.Namespace != c.in.NamespaceName || e.match.holds(c.in, images, all) != yes {
@@ -102,9 +102,9 @@ func (c *cases) exception(r *Rule, image *Image, facts setter) *Exception {
 	return nil
 }
 
-// allows says whether the policy lets the exception count now. A bound on its days
+// Allows says whether the policy lets the exception count now. A bound on its days
 // is a bound on how far off its end may be.
-func (p *Policy) allows(e *Exception, now time.Time) bool {
+func (p *Policy) Allows(e *Exception, now time.Time) bool {
 	return anyGlob(p.exceptionNamespaces, e.Namespace) && now.Before(e.Expires) &&
 		(p.exceptionDays == 0 || e.Expires.Sub(now) <= time.Duration(p.exceptionDays)*24*time.Hour)
 }

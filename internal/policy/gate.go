@@ -101,7 +101,7 @@ func (g *Gate) Warnings(now time.Time) []string {
 		switch left := e.Expires.Sub(now); {
 		case left <= 0:
 			what = "ended on " + e.Expires.Format(time.DateOnly)
-		case i >= 0 && !g.Set.Policies[i].allows(e, now):
+		case i >= 0 && !g.Set.Policies[i].Allows(e, now):
 			what = "does not count: spec.exceptions of policy " + e.Policy + " does not allow its namespace, or an end so far off"
 		case !g.used[e]:
 			what = "lets nothing pass"

@@ -67,7 +67,7 @@ func (p *Policy) Outline(phase string) Outline {
 func (s *Set) ExceptionsOf(p *Policy, now time.Time) []ExceptionOutline {
 	var out []ExceptionOutline
 	for _, e := range s.Exceptions {
-		if e.Policy == p.Name && p.allows(e, now) {
+		if e.Policy == p.Name && p.Allows(e, now) {
 			out = append(out, ExceptionOutline{e, e.match.outline(), e.whenText})
 		}
 	}

@@ -6,12 +6,14 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seawall-security/seawall/internal/admission"
+	"github.com/seawall-security/seawall/internal/policy"
 )
 
 // maxReview bounds a review: an object of etcd's maximum, old and new, and what is around it.
@@ -55,8 +57,8 @@ func (p *Policies) judge(request *admissionv1.AdmissionRequest) *admissionv1.Adm
 		response.Warnings = append(response.Warnings, place().ReplaceAllString(warning, ""))
 	}
 	for _, e := range set.Exceptions {
-		if !p.has(e.Policy) {
-			response.Warnings = append(response.Warnings, fmt.Sprintf("there is no policy %q", e.Policy))
+		if why := p.useless(e); why != "" {
+			response.Warnings = append(response.Warnings, why)
 		}
 	}
 	for i, warning := range response.Warnings {
@@ -65,14 +67,27 @@ func (p *Policies) judge(request *admissionv1.AdmissionRequest) *admissionv1.Adm
 	return response
 }
 
-// has says whether exceptions may name a policy: one that is there, or the built-in one.
-func (p *Policies) has(name string) bool {
-	if name == admission.PodSecurityPolicy {
-		return true
+// useless says why an exception does not count, "" where it does.
+func (p *Policies) useless(e *policy.Exception) string {
+	if !p.now().Before(e.Expires) {
+		return "it has ended"
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.policies[name] != nil
+	counts := true
+	if e.Policy == admission.PodSecurityPolicy {
+		counts = e.Expires.Sub(p.now()) <= admission.PodSecurityDays*24*time.Hour
+	} else {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		of := p.policies[e.Policy]
+		if of == nil {
+			return fmt.Sprintf("there is no policy %q", e.Policy)
+		}
+		counts = of.policy == nil || of.policy.Allows(e, p.now())
+	}
+	if counts {
+		return ""
+	}
+	return fmt.Sprintf("it does not count: spec.exceptions of the policy %q does not allow its namespace, or an end so far off", e.Policy)
 }
 
 func refuse(message string) *admissionv1.AdmissionResponse {

@@ -147,6 +147,10 @@ func TestCheck(t *testing.T) {
 	if r := ask(rule("b", "true")); !r.Allowed || len(r.Warnings) != 1 || !strings.HasPrefix(r.Warnings[0], "rule r: the condition names nothing") {
 		t.Errorf("%+v", r)
 	}
+	if r := ask(exception); !r.Allowed || len(r.Warnings) != 1 || !strings.HasPrefix(r.Warnings[0], "it does not count: spec.exceptions of the policy \"a\"") {
+		t.Errorf("%+v", r)
+	}
+	p.OfPolicies().Set(object(t, 2, strings.Replace(rule("a", "object.x"), "phases:", "exceptions: {namespaces: [shop], maxDays: 60}, phases:", 1)))
 	if r := ask(exception); !r.Allowed || len(r.Warnings) > 0 {
 		t.Errorf("%+v", r)
 	}
@@ -157,6 +161,9 @@ func TestCheck(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	if r := ask(strings.Replace(exception, "policy: a", "policy: pod-security", 1)); !r.Allowed || len(r.Warnings) > 0 {
+		t.Errorf("%+v", r)
+	}
+	if r := ask(strings.NewReplacer("policy: a", "policy: pod-security", "2026-12-31", "2027-12-31").Replace(exception)); !r.Allowed || len(r.Warnings) != 1 {
 		t.Errorf("%+v", r)
 	}
 	for _, body := range []string{"", "{}", "[", `{"request": {"object": []}}`, strings.Repeat("[", 100_000)} {
