@@ -6,12 +6,14 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seawall-security/seawall/internal/cli/command"
 	clicompliance "github.com/seawall-security/seawall/internal/cli/compliance"
 	"github.com/seawall-security/seawall/internal/compliance"
+	"github.com/seawall-security/seawall/internal/detect"
 	"github.com/seawall-security/seawall/internal/seawall"
 	"github.com/seawall-security/seawall/internal/sink/json"
 )
@@ -34,7 +36,12 @@ func controls() []compliance.Control {
 }
 
 // frameworksOf are the requirements a rule is evidence for.
-func frameworksOf(rule string) []string {
+func frameworksOf(rule string, now time.Time) []string {
+	for _, l := range liveRules() {
+		if i := slices.IndexFunc(l.rules, func(r detect.Rule) bool { return r.ID == rule }); i >= 0 {
+			return compliance.NewMapper().Frameworks(&seawall.Finding{Kind: l.kind, Rule: rule, Severity: l.rules[i].Severity, Status: seawall.StatusFail}, now)
+		}
+	}
 	all := controls()
 	i := slices.IndexFunc(all, func(c compliance.Control) bool { return c.ID == rule })
 	return compliance.NewMapper().OfRule(&all[i])

@@ -9,6 +9,9 @@ import (
 
 	"github.com/seawall-security/seawall/internal/cli/command"
 	"github.com/seawall-security/seawall/internal/detect"
+	"github.com/seawall-security/seawall/internal/detect/actor"
+	"github.com/seawall-security/seawall/internal/detect/behaviour"
+	"github.com/seawall-security/seawall/internal/detect/integrity"
 	"github.com/seawall-security/seawall/internal/detect/registry"
 	"github.com/seawall-security/seawall/internal/detect/signature"
 	"github.com/seawall-security/seawall/internal/scan"
@@ -38,7 +41,7 @@ Vulnerabilities are explained by the advisory database: 'seawall db search ID'.`
 				return seawall.WithHint(fmt.Errorf("no rule %q: %w", args[0], seawall.ErrUsage),
 					"'seawall explain' lists all rules; advisories are found with 'seawall db search "+command.Printable(args[0])+"'")
 			}
-			rules[i].Frameworks = frameworksOf(rules[i].ID)
+			rules[i].Frameworks = frameworksOf(rules[i].ID, a.clock()())
 			if format == "json" {
 				return command.WriteJSON(a.Stdout, rules[i])
 			}
@@ -56,13 +59,31 @@ Vulnerabilities are explained by the advisory database: 'seawall db search ID'.`
 	return cmd
 }
 
-// ownRules are the rules of every detector that has some.
+// ownRules are the rules of every detector that has some, and of what the agent and
+// the server find by themselves.
 func ownRules() []detect.Rule {
 	var rules []detect.Rule
 	for _, e := range explainers() {
 		rules = append(rules, e.Rules()...)
 	}
+	for _, l := range liveRules() {
+		rules = append(rules, l.rules...)
+	}
 	return rules
+}
+
+// liveKind are rules of findings that no scan makes, so compliance does not ask for them.
+type liveKind struct {
+	kind  seawall.FindingKind
+	rules []detect.Rule
+}
+
+func liveRules() []liveKind {
+	return []liveKind{
+		{seawall.KindAudit, actor.Rules()},
+		{seawall.KindIntegrity, integrity.Rules()},
+		{seawall.KindRuntime, behaviour.Rules()},
+	}
 }
 
 // explainers are the detectors with rules of their own.

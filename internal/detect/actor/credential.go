@@ -5,11 +5,24 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/seawall-security/seawall/internal/detect"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
 // RuleTwoPlaces is the rule of Credentials.
 const RuleTwoPlaces = "SW-AUD-001"
+
+// Rules explains the findings of this package.
+func Rules() []detect.Rule {
+	return []detect.Rule{{
+		ID: RuleTwoPlaces, Title: "A service account's token is used from two addresses", Severity: seawall.SeverityHigh,
+		Rationale: "A token is issued to one pod, which has one address of each family. Within an hour a second address means that somebody took the token along and is now that pod to the API server. " +
+			"It is judged by the audit log, where a user's extra fields hold the token's identifier.",
+		Remediation: "Delete the pod the token was issued to, which ends the token, and find out how it was read; " +
+			"give pods that need no token automountServiceAccountToken: false.",
+		References: []string{"https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/"},
+	}}
+}
 
 // Bounds of Credentials: how many are remembered, and for how long a place counts.
 const (
@@ -75,16 +88,15 @@ func (c *Credentials) Observe(u Use) *seawall.Finding {
 	}
 	was.told = true
 	c.seen[key] = was
+	rule := &Rules()[0]
 	return &seawall.Finding{
-		Kind: seawall.KindAudit, Rule: RuleTwoPlaces, Severity: seawall.SeverityHigh, SeveritySource: "seawall", Status: seawall.StatusFail,
-		Title:    fmt.Sprintf("A token of %s is used from two addresses: %s and %s", u.Actor.User, was.address, address),
-		Time:     u.Time.UTC().Format(time.RFC3339Nano),
-		Actor:    &u.Actor,
-		Evidence: fmt.Sprintf("token %s came from %s until %s, and now from %s", u.Credential, was.address, was.time.UTC().Format(time.RFC3339), address),
-		Remediation: "Delete the pod the token was issued to, which ends the token, and find out how it was read; " +
-			"give pods that need no token automountServiceAccountToken: false.",
-		References: []string{"https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/"},
-		Tags:       []string{"T1528", "T1550.001"},
+		Kind: seawall.KindAudit, Rule: rule.ID, Severity: rule.Severity, SeveritySource: "seawall", Status: seawall.StatusFail,
+		Title:       fmt.Sprintf("A token of %s is used from two addresses: %s and %s", u.Actor.User, was.address, address),
+		Time:        u.Time.UTC().Format(time.RFC3339Nano),
+		Actor:       &u.Actor,
+		Evidence:    fmt.Sprintf("token %s came from %s until %s, and now from %s", u.Credential, was.address, was.time.UTC().Format(time.RFC3339), address),
+		Remediation: rule.Remediation, References: rule.References,
+		Tags: []string{"T1528", "T1550.001"},
 	}
 }
 

@@ -28,8 +28,10 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/seawall-security/seawall/internal/detect"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -38,6 +40,26 @@ const (
 	RuleCPU    = "SW-USE-001"
 	RuleEgress = "SW-USE-002"
 )
+
+// Rules explains the findings.
+func Rules() []detect.Rule {
+	return []detect.Rule{
+		{
+			ID: RuleCPU, Title: "A workload uses much more CPU than it is used to", Severity: seawall.SeverityMedium,
+			Rationale: "Stolen computing time shows as load: for a quarter of an hour the container used several times what its workload usually does at its peaks. " +
+				"Nothing is said of a workload younger than a day, nor of one that already uses most of what it may.",
+			Remediation: "Look at what runs in it: a miner uses all the CPU it gets, steadily. A change that was meant is learned after a day.",
+			References:  []string{"https://attack.mitre.org/techniques/T1496/"},
+		},
+		{
+			ID: RuleEgress, Title: "A workload sends much more than it is used to", Severity: seawall.SeverityMedium,
+			Rationale: "Whoever takes data along has to send it: the container sent some hundred megabytes more than its workload usually does at its peaks. " +
+				"Nothing is said of a workload younger than a day, nor of data that leaves slowly.",
+			Remediation: "Look at where it sends to and what it reads. A change that was meant is learned after a day.",
+			References:  []string{"https://attack.mitre.org/techniques/T1048/"},
+		},
+	}
+}
 
 // Usage is what a container has used up to a time.
 type Usage struct {
@@ -146,12 +168,12 @@ func (b *Behaviour) Observe(u Usage) []seawall.Finding {
 	var found []seawall.Finding
 	cores := (u.CPU - last.CPU).Seconds() / gap.Seconds()
 	if usual, ok := b.cpu(k, c, cores, gap, u.Time, learning); ok {
-		found = append(found, finding(&u, RuleCPU, usual, fmt.Sprintf("%.2f cores since %s, usually up to %.2f", cores, c.cpu.since.UTC().Format(time.RFC3339), usual)))
+		found = append(found, finding(&u, &Rules()[0], fmt.Sprintf("%.2f cores since %s, usually up to %.2f", cores, c.cpu.since.UTC().Format(time.RFC3339), usual)))
 	}
 	if u.Sent >= last.Sent && last.Sent >= 0 {
 		rate := float64(u.Sent-last.Sent) / gap.Seconds()
 		if usual, ok := b.egress(k, c, rate, gap, u.Time, learning); ok {
-			found = append(found, finding(&u, RuleEgress, usual, fmt.Sprintf("%.0f MiB more than usual since %s, %.2f MiB/s where up to %.2f are usual",
+			found = append(found, finding(&u, &Rules()[1], fmt.Sprintf("%.0f MiB more than usual since %s, %.2f MiB/s where up to %.2f are usual",
 				c.egress.amount/(1<<20), c.egress.since.UTC().Format(time.RFC3339), rate/(1<<20), usual/(1<<20))))
 		}
 	}
@@ -246,26 +268,18 @@ func (b *Behaviour) sweep(now time.Time) {
 	}
 }
 
-func finding(u *Usage, rule string, usual float64, evidence string) seawall.Finding {
+func finding(u *Usage, rule *detect.Rule, evidence string) seawall.Finding {
 	c := u.Container
 	f := seawall.Finding{
-		Kind: seawall.KindRuntime, Rule: rule, Status: seawall.StatusFail, Asset: "container:" + c.ID, Time: u.Time.UTC().Format(time.RFC3339Nano), Count: 1,
-		Severity: seawall.SeverityMedium, SeveritySource: "seawall", Evidence: evidence,
+		Kind: seawall.KindRuntime, Rule: rule.ID, Status: seawall.StatusFail, Asset: "container:" + c.ID, Time: u.Time.UTC().Format(time.RFC3339Nano), Count: 1,
+		Severity: rule.Severity, SeveritySource: "seawall", Evidence: evidence, Remediation: rule.Remediation, References: rule.References,
 	}
-	name := cmp.Or(c.Workload, c.Pod, c.Name, c.ID)
-	switch rule {
-	case RuleCPU:
-		f.Title = name + " uses much more CPU than it is used to"
-		f.Remediation = "Look at what runs in it: a miner uses all the CPU it gets, steadily. A change that was meant is learned after a day."
-	case RuleEgress:
-		f.Title = name + " sends much more than it is used to"
-		f.Remediation = "Look at where it sends to and what it reads. A change that was meant is learned after a day."
-	}
+	f.Title = cmp.Or(c.Workload, c.Pod, c.Name, c.ID) + strings.TrimPrefix(rule.Title, "A workload")
 	if c.Pod != "" {
 		f.Location = &seawall.Location{Resource: "Pod/" + c.Namespace + "/" + c.Pod}
 		f.Locations = []seawall.Location{*f.Location}
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s", rule, f.Asset, f.Time))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s", f.Rule, f.Asset, f.Time))
 	f.ID = hex.EncodeToString(sum[:16])
 	return f
 }
