@@ -64,6 +64,14 @@ func (a *AuditLog) Counters() []Counter {
 	return []Counter{{Fate: FateLost, N: a.damaged.Load()}}
 }
 
+// Impaired implements Impaired: a log that is not there says nothing.
+func (a *AuditLog) Impaired() string {
+	if a.tail != nil && a.tail.Missing() {
+		return a.tail.Path + " is not there: waiting for it"
+	}
+	return ""
+}
+
 // Feed hands entries over and returns when they have been judged. It may be called
 // concurrently; once Run has returned nothing is taken any more.
 func (a *AuditLog) Feed(ctx context.Context, entries []*auditlog.Entry) error {

@@ -94,6 +94,7 @@ func web() *seawall.Container {
 type scripted struct {
 	events  chan Event
 	fail    error
+	blind   string
 	mu      sync.Mutex
 	filters []seawall.EventFilter
 	counts  []Counter
@@ -124,6 +125,7 @@ func (s *scripted) SetFilter(f seawall.EventFilter) error {
 }
 
 func (s *scripted) Counters() []Counter { return s.counts }
+func (s *scripted) Impaired() string    { return s.blind }
 
 // kept keeps the stream.
 type kept struct {
@@ -444,6 +446,39 @@ func TestLiveLosses(t *testing.T) {
 	i := slices.IndexFunc(r.out.messages, func(m seawall.Message) bool { return m.Status != nil })
 	want := seawall.CollectorStatus{Asset: "node:n1", Name: "sensor/syscall", Status: seawall.RunPartial, Reason: "4 events limited, 3 events lost", Found: 1}
 	if diff := cmp.Diff(&want, r.out.messages[i].Status); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What is not looked at is told: a source that sees nothing, a rule that does not run.
+func TestLiveNotEvaluated(t *testing.T) {
+	set, err := rules.Load(rules.File{Path: "r.yaml", Data: []byte(`
+- {rule: Never, desc: d, condition: evt.type = execve and no.field = x, output: o, priority: WARNING}
+- {rule: Elsewhere, desc: d, condition: no.field = x, output: o, priority: WARNING, source: k8s_audit}
+`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := rules.Compile(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, LiveConfig{Rules: &Rules{engine, &policy.Set{}}})
+	r.source.blind = "it is not there"
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	var got []seawall.CollectorStatus
+	for _, m := range r.out.messages {
+		if m.Status != nil {
+			got = append(got, *m.Status)
+		}
+	}
+	want := []seawall.CollectorStatus{
+		{Asset: "node:n1", Name: "sensor/syscall", Status: seawall.RunPartial, Reason: "it is not there"},
+		{Asset: "node:n1", Name: "rule/Never", Status: seawall.RunSkipped, Reason: "unsupported: field no.field"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }

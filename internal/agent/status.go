@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/seawall-security/seawall/internal/detect/rules"
 	"github.com/seawall-security/seawall/internal/seawall"
 )
 
@@ -51,11 +52,20 @@ func (c *counters) judged(source string) *atomic.Uint64 {
 
 func (c *counters) suppress(rule string) { c.suppressed.add(rule) }
 
+// Impaired is an optional second interface of a Source: what keeps it from seeing
+// anything just now, "" where nothing does.
+type Impaired interface {
+	Impaired() string
+}
+
 // statuses tell how sources fare, and what of the findings was not told. The counts
 // are of the whole run.
 func (d *desk) statuses() {
 	for _, s := range d.Sources {
 		var lost []string
+		if i, ok := s.(Impaired); ok && i.Impaired() != "" {
+			lost = append(lost, i.Impaired())
+		}
 		for _, c := range d.sums(s) {
 			if c.N > 0 && c.Fate != FateEmitted && c.Fate != FateFiltered {
 				lost = append(lost, plural(c.N, "event")+" "+c.Fate)
@@ -66,6 +76,11 @@ func (d *desk) statuses() {
 			status.Status, status.Reason = seawall.RunPartial, strings.Join(lost, ", ")
 		}
 		d.out(seawall.Message{Status: &status})
+	}
+	for _, s := range d.rules.Load().Engine.Rules() {
+		if s.State == rules.StateUnsupported && slices.ContainsFunc(d.Sources, func(source Source) bool { return source.Name() == s.Source }) {
+			d.out(seawall.Message{Status: &seawall.CollectorStatus{Asset: d.Live.asset.ID, Name: "rule/" + s.Name, Status: seawall.RunSkipped, Reason: s.Reason}})
+		}
 	}
 	if n := d.counters.overflow.Load(); n > 0 {
 		d.out(seawall.Message{Status: &seawall.CollectorStatus{Asset: d.Live.asset.ID, Name: "rules", Status: seawall.RunPartial, Reason: plural(n, "finding") + " came faster than they could be handled"}})

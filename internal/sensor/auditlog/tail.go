@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,6 +31,7 @@ type Tail struct {
 	saved   place
 	partial []byte
 	skip    bool // the rest of a line that is too long
+	missing atomic.Bool
 }
 
 // place is how far a file was read.
@@ -68,6 +70,9 @@ func (t *Tail) Run(ctx context.Context, emit func(*Entry), damaged func(*Damaged
 	}
 }
 
+// Missing says that there was no file when Run last looked.
+func (t *Tail) Missing() bool { return t.missing.Load() }
+
 // load reads the place kept; it says whether there is none.
 func (t *Tail) load() bool {
 	data, err := os.ReadFile(t.Cursor)
@@ -101,7 +106,8 @@ func (t *Tail) look(first bool, emit func(*Entry), damaged func(*Damaged)) error
 		}
 	}
 	info, err := os.Stat(t.Path)
-	if errors.Is(err, fs.ErrNotExist) {
+	t.missing.Store(errors.Is(err, fs.ErrNotExist))
+	if t.missing.Load() {
 		return nil
 	} else if err != nil {
 		return fmt.Errorf("%w: %w", err, seawall.ErrUnreadable)

@@ -115,8 +115,11 @@ func TestTail(t *testing.T) {
 // A log that is made later is read from its beginning.
 func TestTailWaits(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "audit.log")
-	f := follow(t, &auditlog.Tail{Path: log})
-	time.Sleep(10 * time.Millisecond)
+	tail := &auditlog.Tail{Path: log}
+	f := follow(t, tail)
+	for !tail.Missing() {
+		time.Sleep(time.Millisecond)
+	}
 	var text strings.Builder
 	for i := range 500 {
 		text.WriteString(auditLine(i))
@@ -131,6 +134,9 @@ func TestTailWaits(t *testing.T) {
 		if id != fmt.Sprint(i) {
 			t.Fatalf("%d: %s", i, id)
 		}
+	}
+	if tail.Missing() {
+		t.Error("a file that was read is missing")
 	}
 	if err := f.stop(); err != nil {
 		t.Fatal(err)
