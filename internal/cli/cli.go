@@ -12,8 +12,6 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -145,25 +143,6 @@ func (a *app) rootCommand() *cobra.Command {
 		server.Command(a.env(), a.serverImages()),
 		a.versionCommand(),
 	)
-	explainArgs(root)
+	command.ExplainArgs(root)
 	return root
-}
-
-// explainArgs makes a wrong number of arguments a usage error that shows the right one.
-func explainArgs(cmd *cobra.Command) {
-	for _, sub := range cmd.Commands() {
-		explainArgs(sub)
-	}
-	check := cmd.Args
-	if check == nil {
-		return
-	}
-	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		err := check(cmd, args)
-		var coded *command.Error
-		if err == nil || errors.As(err, &coded) {
-			return err
-		}
-		return command.Usage(cmd, fmt.Errorf("%w: write %s", err, cmd.UseLine()))
-	}
 }

@@ -57,6 +57,7 @@ func rootCommand(env *command.Env) *cobra.Command {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetFlagErrorFunc(command.Usage)
+	command.ExplainArgs(root)
 	root.SetUsageTemplate(root.UsageTemplate() + "\n" + exitHelp)
 	return root
 }

@@ -126,6 +126,25 @@ func Printable(s string) string {
 	}, s)
 }
 
+// ExplainArgs makes a wrong number of arguments a usage error that shows the right one.
+func ExplainArgs(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		ExplainArgs(sub)
+	}
+	check := cmd.Args
+	if check == nil {
+		return
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		err := check(cmd, args)
+		var coded *Error
+		if err == nil || errors.As(err, &coded) {
+			return err
+		}
+		return Usage(cmd, fmt.Errorf("%w: write %s", err, cmd.UseLine()))
+	}
+}
+
 // Group is a command that only holds subcommands: alone it prints its help, with
 // an unknown word it is a usage error that suggests the nearest one.
 func Group(use, short, long string, commands ...*cobra.Command) *cobra.Command {
