@@ -377,18 +377,26 @@ func (c *commands) writeAnswers(answers []explained) {
 }
 
 func (c *commands) libraryCommand() *cobra.Command {
-	return &cobra.Command{
+	var tests bool
+	cmd := &cobra.Command{
 		Use:     "library [NAME]",
 		Short:   "List the starter policies, or print one",
-		Example: "  seawall policy library\n  seawall policy library no-known-exploited > policies/no-known-exploited.yaml",
+		Example: "  seawall policy library\n  seawall policy library no-known-exploited > policies/no-known-exploited.yaml\n  seawall policy library no-known-exploited --tests > policies/no-known-exploited.test.yaml",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if tests && len(args) == 0 {
+				return command.Usage(cmd, errors.New("--tests wants the NAME of a policy"))
+			}
 			if len(args) == 1 {
-				text, ok := library.Text(args[0])
+				text := library.Text
+				if tests {
+					text = library.Tests
+				}
+				document, ok := text(args[0])
 				if !ok {
 					return fmt.Errorf("there is no policy %q in the library (want %s): %w", args[0], strings.Join(library.Names(), ", "), seawall.ErrUsage)
 				}
-				_, err := c.Stdout.Write(text)
+				_, err := c.Stdout.Write(document)
 				return err
 			}
 			for _, name := range library.Names() {
@@ -403,4 +411,6 @@ func (c *commands) libraryCommand() *cobra.Command {
 		},
 		ValidArgsFunction: command.FixedCompletion(library.Names()...),
 	}
+	cmd.Flags().BoolVar(&tests, "tests", false, "print the policy's tests instead")
+	return cmd
 }

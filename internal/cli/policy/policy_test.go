@@ -112,3 +112,27 @@ spec:
 		t.Errorf("dry run: exit %d, decisions %+v", code, report.Decisions)
 	}
 }
+
+// TestLibrary: what the library prints is a directory that passes its own tests.
+func TestLibrary(t *testing.T) {
+	run := func(args ...string) (string, int) {
+		var out bytes.Buffer
+		code := cli.Run(context.Background(), cli.Invocation{Args: append([]string{"policy"}, args...), Environ: []string{"HOME=" + t.TempDir()}, Stdout: &out, Stderr: &out, Version: "test"})
+		return out.String(), code
+	}
+	dir := t.TempDir()
+	for name, args := range map[string][]string{"p.yaml": {"library", "no-malware"}, "p.test.yaml": {"library", "no-malware", "--tests"}} {
+		text, code := run(args...)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil || code != 0 {
+			t.Fatal(err, code, text)
+		}
+	}
+	if text, code := run("test", dir); code != 0 || !strings.Contains(text, ", 0 failed; 100 %") {
+		t.Error(code, text)
+	}
+	for _, args := range [][]string{{"library", "--tests"}, {"library", "nothing", "--tests"}, {"library", "no-malware.test"}} {
+		if text, code := run(args...); code != 2 {
+			t.Errorf("%q: exit %d, %s", args, code, text)
+		}
+	}
+}

@@ -27,3 +27,9 @@ func Text(name string) ([]byte, bool) {
 	text, err := files.ReadFile(name + ".yaml")
 	return text, err == nil && !strings.HasSuffix(name, ".test")
 }
+
+// Tests is the file of a policy's tests, false for a name that is none.
+func Tests(name string) ([]byte, bool) {
+	text, err := files.ReadFile(name + ".test.yaml")
+	return text, err == nil
+}
