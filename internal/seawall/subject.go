@@ -60,6 +60,8 @@ type EventFilter struct {
 	Reads, Writes *PathFilter
 	// Maps also wants the files that are mapped executable (libraries), once for each cgroup.
 	Maps bool
+	// Environment also wants the variables of programs that start.
+	Environment bool
 }
 
 // PathFilter is a set of opened files: those whose path, resolved as the process sees

@@ -31,8 +31,6 @@ type Config struct {
 	Pod func(ctx context.Context, namespace, name string) ([]byte, error)
 	// Attached is called once events are being recorded; nil is nothing.
 	Attached func() error
-	// Environment: rules ask for the variables of programs.
-	Environment bool
 	// Watchers see every event before the rules do.
 	Watchers []Watcher
 	// Prevention stops programs before they start; nil is not.
@@ -72,7 +70,7 @@ func New(cfg Config) (*Source, error) {
 	if s.stream, err = node.New(node.Config{Node: cfg.Node, Identity: s.ids}); err != nil {
 		return nil, errors.Join(fmt.Errorf("processes: %w", err), s.Close())
 	}
-	if s.sensor, err = kernel.New(kernel.Config{Started: s.attached, Buffer: buffer, Environment: cfg.Environment}); err != nil {
+	if s.sensor, err = kernel.New(kernel.Config{Started: s.attached, Buffer: buffer}); err != nil {
 		return nil, errors.Join(seawall.WithHint(fmt.Errorf("kernel sensor: %w", err), "seawall-agent check shows what this kernel and these privileges allow"), s.Close())
 	}
 	if s.Prevention != nil {

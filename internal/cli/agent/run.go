@@ -318,7 +318,6 @@ func (o *runOptions) open(ctx context.Context, env *command.Env, cfg *agent.Live
 		}
 		source, err := syscalls.New(syscalls.Config{
 			Pod: pods, Node: cfg.Node, CRI: cmp.Or(o.cri, identity.FindSocket("/")), Attached: func() error { return o.giveUp(cfg.Log) }, Prevention: prevention, Watchers: watchers,
-			Environment: cfg.Rules.Engine.Uses("proc.env") || cfg.Rules.Engine.Uses("proc.aenv"),
 		})
 		if err != nil {
 			return s, errors.Join(err, s.close())

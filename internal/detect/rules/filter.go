@@ -26,6 +26,7 @@ func (e *Engine) Filter() seawall.EventFilter {
 	}
 	slices.Sort(f.Types)
 	f.Reads, f.Writes = p.paths(false).filter(), p.paths(true).filter()
+	f.Environment = e.Uses("proc.env") || e.Uses("proc.aenv")
 	if len(p.other) > 0 {
 		f.Types = nil
 	}

@@ -67,6 +67,12 @@ func TestUses(t *testing.T) {
 			t.Errorf("%s: %v", field, !want)
 		}
 	}
+	if _, f := filterOf(t, `evt.type = execve and proc.name = a`); f.Environment {
+		t.Error("variables are asked for by no rule")
+	}
+	if _, f := filterOf(t, `evt.type = execve and proc.env contains LD_PRELOAD`); !f.Environment {
+		t.Error("the variables a rule asks for are not wanted")
+	}
 }
 
 // wanted says what a sensor does with a filter.

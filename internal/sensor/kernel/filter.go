@@ -75,7 +75,7 @@ func (s *Sensor) setSettings(f seawall.EventFilter) error {
 	settings := sensorSettings{
 		Own:      s.own,
 		AllReads: number32(f.Reads == nil), AllWrites: number32(f.Writes == nil),
-		Maps: number32(f.Maps), Environment: number32(s.config.Environment),
+		Maps: number32(f.Maps), Environment: number32(f.Environment),
 		Ring: number32(wants(f, trace.IOUringOp)),
 	}
 	if s.config.Rate > 0 {

@@ -28,8 +28,6 @@ type Config struct {
 	// Rate and Burst protect against floods: events a second of one type that one cgroup may cause on one
 	// CPU; more are counted as limited. 0 is 20,000 and 40,000, a negative rate is no limit. Processes and denials are not limited.
 	Rate, Burst int
-	// Environment asks for the variables of new programs.
-	Environment bool
 	// Started is called by Run once the programs are attached and before the first event:
 	// what /proc shows then is the state that the events change. nil is nothing.
 	Started func() error

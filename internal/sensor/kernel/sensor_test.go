@@ -64,7 +64,7 @@ type stage struct {
 }
 
 // shared is the sensor of all tests that do not ask for one of another kind: loading takes most of their time.
-var shared = sync.OnceValues(func() (*theatre, error) { return openTheatre(Config{Environment: true}) })
+var shared = sync.OnceValues(func() (*theatre, error) { return openTheatre(Config{}) })
 
 func openTheatre(cfg Config) (*theatre, error) {
 	h := &theatre{stages: map[uint64]*stage{}}
@@ -259,8 +259,26 @@ func find(t *testing.T, events []*trace.Event, typ trace.Type, is func(*trace.Ev
 	return found
 }
 
+// Rules that come later ask for variables then, and those that go no longer cost them.
+func TestEnvironmentIsSwitched(t *testing.T) {
+	s := newStage(t, Config{}, seawall.EventFilter{Types: []string{"execve"}})
+	for i, wanted := range []bool{false, true, false} {
+		if err := s.SetFilter(seawall.EventFilter{Types: []string{"execve"}, Environment: wanted}); err != nil {
+			t.Fatal(err)
+		}
+		program := copyFile(t, "/bin/true", filepath.Join(s.dir, fmt.Sprint("true", i)))
+		cmd := exec.Command(program)
+		cmd.Env = []string{"COLOUR=blue"}
+		state := s.start(t, cmd)
+		e := find(t, s.until(t, uint32(state.Pid())), trace.Execve, func(e *trace.Event) bool { return e.Path == program })
+		if got := string(e.Exec.Env) == "COLOUR=blue\x00"; got != wanted || !wanted && len(e.Exec.Env) > 0 {
+			t.Errorf("filter %d: environment %q, wanted %v", i, e.Exec.Env, wanted)
+		}
+	}
+}
+
 func TestProcesses(t *testing.T) {
-	s := newStage(t, Config{}, seawall.EventFilter{Types: []string{}})
+	s := newStage(t, Config{}, seawall.EventFilter{Types: []string{}, Environment: true})
 	program := copyFile(t, "/bin/sh", filepath.Join(s.dir, "sh"))
 	cmd := exec.Command(program, "-c", "/bin/true --an 'argument of two'; exit 3")
 	cmd.Dir = s.dir

@@ -44,7 +44,7 @@ func start(t *testing.T, cfg identity.Config, filter seawall.EventFilter, of fun
 		t.Fatal(err)
 	}
 	started := make(chan struct{})
-	sensor, err := kernel.New(kernel.Config{Environment: true, Started: func() error { defer close(started); return l.Scan() }})
+	sensor, err := kernel.New(kernel.Config{Started: func() error { defer close(started); return l.Scan() }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +52,7 @@ func start(t *testing.T, cfg identity.Config, filter seawall.EventFilter, of fun
 	done := make(chan error, 1)
 	var asking sync.WaitGroup
 	asking.Go(func() { ids.Run(ctx) })
+	filter.Environment = true
 	go func() { done <- l.Run(ctx, sensor, filter, l.keep) }()
 	t.Cleanup(func() {
 		stop()
