@@ -58,7 +58,7 @@ func (v *View) incident(in *seawall.Incident) Incident {
 		if in.Container == nil {
 			add("image", image(c.Image, c.Digest))
 		}
-		add("may have begun", exploitable(c.Packages))
+		add("cause may be", exploitable(c.Packages))
 		add("brought by", layer(c.Layer))
 		add("deployed by", actor(c.DeployedBy))
 		add("behind it", actor(c.Shell))

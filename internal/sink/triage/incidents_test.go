@@ -48,7 +48,7 @@ func TestIncidentFacts(t *testing.T) {
 		{Label: "where", Text: "worker"},
 		{Label: "findings", Text: "12: r0, r1, r2, r3, r4, r5 and 2 more"},
 		{Label: "done", Text: "kill-process: enforced"},
-		{Label: "may have begun", Text: "a 1 with CVE-1, known exploited, not in use"},
+		{Label: "cause may be", Text: "a 1 with CVE-1, known exploited, not in use"},
 		{Label: "behind it", Text: "an unknown user from 10.0.0.1"},
 	}
 	if diff := cmp.Diff(want, triage.New(r, sink.Options{}).Incidents()[0].Facts); diff != "" {
