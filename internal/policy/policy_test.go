@@ -75,12 +75,12 @@ spec:
   description: d
   phases: [build]
   rules:
-  - {name: kind, when: 'finding.kind == "vulnerabilty" && finding.severity == "critical"', action: block}
+  - {name: kind, when: 'finding.kind == "vulnerabilities" && finding.severity == "critical"', action: block}
   - {name: severity, when: 'finding.severity in ["critical", "severe"]', action: block}
   - {name: right, when: 'finding.kind == "license" || finding.kind == "rbac"', action: block}
 `)
 	want := []string{
-		`p.yaml:10:12: rule kind: finding.kind is never "vulnerabilty"; did you mean "vulnerability"?`,
+		`p.yaml:10:12: rule kind: finding.kind is never "vulnerabilities"; did you mean "vulnerability"?`,
 		`p.yaml:11:12: rule severity: finding.severity is never "severe" (want critical, high, medium, low, negligible, unknown)`,
 	}
 	if diff := cmp.Diff(want, set.Lint()); diff != "" {

@@ -72,7 +72,7 @@ func (p *Policies) useless(e *policy.Exception) string {
 	if !p.now().Before(e.Expires) {
 		return "it has ended"
 	}
-	counts := true
+	var counts bool
 	if e.Policy == admission.PodSecurityPolicy {
 		counts = e.Expires.Sub(p.now()) <= admission.PodSecurityDays*24*time.Hour
 	} else {

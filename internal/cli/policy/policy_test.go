@@ -130,6 +130,18 @@ func TestLibrary(t *testing.T) {
 	if text, code := run("test", dir); code != 0 || !strings.Contains(text, ", 0 failed; 100 %") {
 		t.Error(code, text)
 	}
+	tests, err := os.ReadFile(filepath.Join(dir, "p.test.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, ok := strings.Cut(string(tests), "\n  now:")
+	_, undated, _ := strings.Cut(rest, "\n")
+	if err := os.WriteFile(filepath.Join(dir, "p.test.yaml"), []byte(head+"\n"+undated), 0o600); err != nil || !ok {
+		t.Fatal(err, ok)
+	}
+	if text, code := run("test", dir); code != 2 || !strings.Contains(text, "nothing says which day it is: write spec.now") {
+		t.Error(code, text)
+	}
 	for _, args := range [][]string{{"library", "--tests"}, {"library", "nothing", "--tests"}, {"library", "no-malware.test"}} {
 		if text, code := run(args...); code != 2 {
 			t.Errorf("%q: exit %d, %s", args, code, text)

@@ -23,6 +23,7 @@ package cases
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -274,6 +275,9 @@ func (c *caseSpec) input(dir string, spec *testSpec) (in policy.Input, err error
 	when := spec.Now.Text
 	if c.Now.Text != "" {
 		when = c.Now.Text
+	}
+	if when == "" {
+		return in, errors.New("nothing says which day it is: write spec.now, or now in the case (2026-11-30, or RFC 3339)")
 	}
 	if in.Now, err = policy.ParseTime(when); err != nil {
 		return in, fmt.Errorf("now: %w", err)
