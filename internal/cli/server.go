@@ -38,27 +38,22 @@ func (a *app) openScanning(cmd *cobra.Command, f *scanFlags) (*server.Scanning, 
 	if err != nil {
 		return nil, err
 	}
-	db, err := a.openDatabase(&f.databaseFlags, f.cacheDir)
+	known, err := a.openEditions(f, cfg)
 	if err != nil {
 		return nil, err
 	}
-	info := db.Info()
-	cfg.Database = &info
-	if err := f.scannerFlags.complete(&cfg, db); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
 	objects := scan.Config{}
 	if err := f.addControls(&objects); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, known.close())
 	}
-	s := &server.Scanning{Detectors: objects.Detectors, Frameworks: compliance.NewMapper().Frameworks, Database: info.Built, Close: db.Close}
+	s := &server.Scanning{Detectors: objects.Detectors, Frameworks: compliance.NewMapper().Frameworks, Database: known.built, Refresh: known.refresh, Close: known.close}
 	if f.signatures.Wanted() {
 		dir, err := a.cacheDirectory(f.cacheDir)
 		if err == nil {
 			s.Verify, err = f.signatures.Verify(cmd, a.env(), dir, a.sourceOptions(f))
 		}
 		if err != nil {
-			return nil, errors.Join(err, db.Close())
+			return nil, errors.Join(err, known.close())
 		}
 	}
 	s.Resolve = func(ctx context.Context, name string) (string, error) {
@@ -66,7 +61,9 @@ func (a *app) openScanning(cmd *cobra.Command, f *scanFlags) (*server.Scanning, 
 	}
 	s.Scan = func(ctx context.Context, name string) (*seawall.Report, error) {
 		report := &seawall.Report{}
-		outcome, err := scan.Run(ctx, cfg, a.targets(f, "", []string{name}), reporter{report})
+		e := known.take()
+		outcome, err := scan.Run(ctx, e.cfg, a.targets(f, "", []string{name}), reporter{report})
+		err = errors.Join(err, known.release(e))
 		if err == nil && len(outcome.Errors) > 0 {
 			err = outcome.Errors[0]
 		}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -138,6 +139,11 @@ func runAdmission(ctx context.Context, p *process, s *settings, images Images) (
 		return err
 	}
 	defer func() { err = errors.Join(err, scanning.Close()) }()
+	var refreshing sync.WaitGroup
+	defer refreshing.Wait()
+	until, stop := context.WithCancel(ctx)
+	defer stop()
+	refreshing.Go(func() { scanning.refresh(until, p.log) })
 	k, err := f.controller(p, st)
 	if err != nil {
 		return err

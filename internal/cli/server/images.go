@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,8 +34,10 @@ type Scanning struct {
 	// Detectors judge Kubernetes objects, Frameworks are what their findings are about.
 	Detectors  []detect.Detector
 	Frameworks func(f *seawall.Finding, now time.Time) []string
-	// Database is when the advisory database was built.
-	Database string
+	// Database is when the advisory database was built. Refresh opens it anew when its
+	// file was replaced, and says whether it was; on an error the old one stays.
+	Database func() string
+	Refresh  func() (bool, error)
 	Close    func() error
 }
 
@@ -53,8 +56,8 @@ func (l *imageLookup) Scan(ctx context.Context, image admission.Image) (*store.V
 	if err != nil {
 		return nil, err
 	}
-	if report.Asset == nil {
-		return nil, fmt.Errorf("%s: %w: the scan has no asset", image.Name, seawall.ErrUnreadable)
+	if report.Asset == nil || report.Database == nil {
+		return nil, fmt.Errorf("%s: %w: the scan has no asset or database", image.Name, seawall.ErrUnreadable)
 	}
 	scanned, err := time.Parse(time.RFC3339, report.Run.Started)
 	if err != nil {
@@ -62,13 +65,34 @@ func (l *imageLookup) Scan(ctx context.Context, image admission.Image) (*store.V
 	}
 	return &store.Verdict{
 		Digest: image.Digest, Asset: *report.Asset, Packages: len(report.Packages), Findings: report.Findings, Coverage: report.Coverage,
-		Scanned: scanned, Scanner: l.version, Database: l.Database,
+		Scanned: scanned, Scanner: l.version, Database: report.Database.Built,
 	}, nil
+}
+
+// refreshEvery is how often the advisory database is looked at.
+const refreshEvery = 30 * time.Second
+
+// refresh takes up databases that were updated, until ctx ends. What was judged by an
+// older one is stale from then on.
+func (s *Scanning) refresh(ctx context.Context, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(refreshEvery):
+		}
+		switch fresh, err := s.Refresh(); {
+		case err != nil:
+			log.Error("the advisory database was replaced by one that cannot be used: the old one stays", "error", err)
+		case fresh:
+			log.Info("advisory database replaced", "built", s.Database())
+		}
+	}
 }
 
 // Stale implements admission.Scanner.
 func (l *imageLookup) Stale(v *store.Verdict, now time.Time) bool {
-	return v.Stale(l.version, l.Database, now, maxAge)
+	return v.Stale(l.version, l.Database(), now, maxAge)
 }
 
 // Resolve implements admission.Resolver.

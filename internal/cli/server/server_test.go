@@ -186,8 +186,9 @@ func TestRecords(t *testing.T) {
 }
 
 func TestImageLookup(t *testing.T) {
-	report := &seawall.Report{Asset: &seawall.Asset{Name: "a"}, Run: seawall.RunTimes{Started: "2026-11-21T10:00:00Z"}, Packages: make([]seawall.Package, 3), Findings: make([]seawall.Finding, 2)}
-	l := &imageLookup{&Scanning{Database: "2026-11-01", Scan: func(context.Context, string) (*seawall.Report, error) { return report, nil },
+	built := "2026-11-01"
+	report := &seawall.Report{Database: &seawall.DatabaseInfo{Built: built}, Asset: &seawall.Asset{Name: "a"}, Run: seawall.RunTimes{Started: "2026-11-21T10:00:00Z"}, Packages: make([]seawall.Package, 3), Findings: make([]seawall.Finding, 2)}
+	l := &imageLookup{&Scanning{Database: func() string { return built }, Scan: func(context.Context, string) (*seawall.Report, error) { return report, nil },
 		Verify: func(_ context.Context, name string, image *seawall.Asset) {
 			image.Image.Verification = &seawall.Verification{Verified: name == "signed", Error: map[string]string{"away": "no route"}[name]}
 		}}, "1.0"}
@@ -198,7 +199,7 @@ func TestImageLookup(t *testing.T) {
 	if l.Stale(v, v.Scanned.Add(time.Hour)) || !l.Stale(v, v.Scanned.Add(25*time.Hour)) {
 		t.Error("a verdict is good for a day")
 	}
-	l.Database = "2026-11-20"
+	built = "2026-11-20"
 	if !l.Stale(v, v.Scanned) {
 		t.Error("another database may say something else")
 	}
