@@ -57,10 +57,15 @@ func (a *Asset) Nothing() (verdict string, clean bool) {
 		return "nothing could be judged", false
 	case a.incomplete:
 		return "nothing found in what could be judged", false
-	case a.Packages == 0 && !slices.Contains([]seawall.AssetKind{seawall.AssetRegistry, seawall.AssetManifests, seawall.AssetCluster}, a.Kind):
+	case a.Packages == 0 && !slices.Contains(withoutPackages(), a.Kind):
 		return "no packages found", true
 	}
 	return "nothing found", true
+}
+
+// withoutPackages are the kinds of asset that nobody looks for packages in.
+func withoutPackages() []seawall.AssetKind {
+	return []seawall.AssetKind{seawall.AssetRegistry, seawall.AssetManifests, seawall.AssetCluster, seawall.AssetNode, seawall.AssetContainer, seawall.AssetWorkload}
 }
 
 // Facts are short statements of what the asset is: kind, distribution, platform, number of packages, base image.

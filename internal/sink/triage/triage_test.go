@@ -78,6 +78,7 @@ func TestNothing(t *testing.T) {
 			r.Collectors = []seawall.CollectorStatus{{Asset: "a", Status: seawall.RunFailed}}
 		}, "nothing found in what could be judged", false},
 		{"empty", func(r *seawall.Report) { r.Packages = nil }, "no packages found", true},
+		{"a node that was watched", func(r *seawall.Report) { r.Packages, r.Asset.Kind = nil, seawall.AssetNode }, "nothing found", true},
 		{"filtered", func(r *seawall.Report) {
 			r.Findings = []seawall.Finding{{Asset: "a", Status: seawall.StatusFail, Severity: seawall.SeverityLow}}
 		}, "nothing to show: 1 finding not shown by the display filter", false},
