@@ -16,11 +16,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -46,16 +44,6 @@ type Config struct {
 	TokenFile string
 	// CertFile and KeyFile are a client certificate, where there is one.
 	CertFile, KeyFile string
-}
-
-// InCluster is the Config of a pod, and whether the process runs in one.
-func InCluster() (Config, bool) {
-	const account = "/var/run/secrets/kubernetes.io/serviceaccount"
-	host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
-	if host == "" || port == "" {
-		return Config{}, false
-	}
-	return Config{Server: "https://" + net.JoinHostPort(host, port), CAFile: filepath.Join(account, "ca.crt"), TokenFile: filepath.Join(account, "token")}, true
 }
 
 // Client acts on pods.

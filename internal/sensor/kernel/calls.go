@@ -212,12 +212,3 @@ func describeDescriptors() map[trace.Type]sensorCall {
 		trace.Fcntl:      duplicate(1),
 	}
 }
-
-// ownTracepoint reports the types that no system call's exit tells.
-func ownTracepoint(t trace.Type) bool {
-	switch t {
-	case trace.Exit, trace.CgroupMkdir, trace.CgroupRmdir, trace.IOUringOp:
-		return true
-	}
-	return false
-}

@@ -131,3 +131,12 @@ func TestPathKeys(t *testing.T) {
 		t.Errorf("a long suffix is %d bits of %q", k.Bits, k.Text)
 	}
 }
+
+// ownTracepoint reports the types that no system call's exit tells.
+func ownTracepoint(t trace.Type) bool {
+	switch t {
+	case trace.Exit, trace.CgroupMkdir, trace.CgroupRmdir, trace.IOUringOp:
+		return true
+	}
+	return false
+}
