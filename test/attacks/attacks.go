@@ -19,12 +19,10 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/seawall-security/seawall/test/attacks/step"
+	"github.com/seawall-security/seawall/test/cluster/image"
 )
 
 // Attack is one technique, acted out.
@@ -125,26 +123,5 @@ func Image(files map[string][]byte, applets []string, all []Attack) (v1.Image, e
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
-	return imageOf(layer.Bytes(), "/bin/tool", "wait")
-}
-
-// imageOf is an image of one layer.
-func imageOf(layer []byte, entrypoint ...string) (v1.Image, error) {
-	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(layer)), nil })
-	if err != nil {
-		return nil, err
-	}
-	image, err := mutate.AppendLayers(empty.Image, l)
-	if err != nil {
-		return nil, err
-	}
-	config, err := image.ConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	config = config.DeepCopy()
-	config.OS, config.Architecture = "linux", "amd64"
-	config.Config.Entrypoint = entrypoint
-	config.Config.Env = []string{"PATH=/usr/bin:/bin"}
-	return mutate.ConfigFile(image, config)
+	return image.FromLayer(layer.Bytes(), "/usr/bin:/bin", "/bin/tool", "wait")
 }

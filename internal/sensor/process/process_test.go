@@ -191,9 +191,10 @@ func TestBounds(t *testing.T) {
 
 // TestScan: the processes that are there, this one and a child of it among them; events find them again.
 func TestScan(t *testing.T) {
-	sleep := exec.Command("sleep", "60")
+	sleep := exec.Command(testenv.Tool(t, "sleep"), "60")
+	sleep.Args[0] = "sleep"
 	if err := sleep.Start(); err != nil {
-		t.Skip("sleep: ", err)
+		t.Fatal(err)
 	}
 	defer func() { _ = sleep.Process.Kill(); _ = sleep.Wait() }()
 	var p *Process

@@ -48,8 +48,14 @@ func FromFiles(files map[string][]byte, entrypoint ...string) (v1.Image, error) 
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
+	return FromLayer(layer.Bytes(), "/bin", entrypoint...)
+}
+
+// FromLayer is an image of one layer, an uncompressed tar. It looks for programs in path
+// and runs entrypoint.
+func FromLayer(layer []byte, path string, entrypoint ...string) (v1.Image, error) {
 	l, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(layer.Bytes())), nil
+		return io.NopCloser(bytes.NewReader(layer)), nil
 	})
 	if err != nil {
 		return nil, err
@@ -65,7 +71,7 @@ func FromFiles(files map[string][]byte, entrypoint ...string) (v1.Image, error) 
 	config = config.DeepCopy()
 	config.OS, config.Architecture = "linux", "amd64"
 	config.Config.Entrypoint = entrypoint
-	config.Config.Env = []string{"PATH=/bin"}
+	config.Config.Env = []string{"PATH=" + path}
 	return mutate.ConfigFile(image, config)
 }
 
