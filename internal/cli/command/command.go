@@ -78,7 +78,10 @@ func Blocked(reason string) error {
 
 // Usage is a wrong request: exit 2, with a pointer to the command's help.
 func Usage(cmd *cobra.Command, err error) error {
-	return &Error{Code: ExitUsage, Err: seawall.WithHint(fmt.Errorf("%w: %w", err, seawall.ErrUsage), "see '"+cmd.CommandPath()+" --help'")}
+	if !errors.Is(err, seawall.ErrUsage) {
+		err = fmt.Errorf("%w: %w", err, seawall.ErrUsage)
+	}
+	return &Error{Code: ExitUsage, Err: seawall.WithHint(err, "see '"+cmd.CommandPath()+" --help'")}
 }
 
 // ExitCode is the status an error ends the program with.
